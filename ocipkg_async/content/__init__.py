@@ -1,0 +1,52 @@
+"""What a store is: protocols, verified reading, sources, local files, the graph of content."""
+
+from .graph import fetch_bytes, fetch_document, walk
+from .memory import MemoryStore
+from .reader import BlobReader, ByteStream
+from .sources import BytesSource, FetchSource, FileSource, ProducerSource, StreamSource
+from .store import (
+    Deleter,
+    Fetcher,
+    LocalFiles,
+    Mounter,
+    Pusher,
+    ReadStore,
+    ReferrersLister,
+    Resolver,
+    Source,
+    Store,
+    StreamPusher,
+    TaggedPusher,
+    Tagger,
+    TagLister,
+    Untagger,
+)
+
+__all__ = [
+    "BlobReader",
+    "ByteStream",
+    "BytesSource",
+    "Deleter",
+    "FetchSource",
+    "Fetcher",
+    "FileSource",
+    "LocalFiles",
+    "MemoryStore",
+    "Mounter",
+    "ProducerSource",
+    "Pusher",
+    "ReadStore",
+    "ReferrersLister",
+    "Resolver",
+    "Source",
+    "Store",
+    "StreamPusher",
+    "StreamSource",
+    "TagLister",
+    "TaggedPusher",
+    "Tagger",
+    "Untagger",
+    "fetch_bytes",
+    "fetch_document",
+    "walk",
+]

@@ -1,0 +1,94 @@
+"""Locks between processes, on a file, that vanish with the process that holds them.
+
+`flock` where there is one, else an exclusive byte-range lock; both are released by the system
+when the process dies, so a killed process never blocks the next.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+from anyio import to_thread
+
+from ..errors import TimedOutError, storage_errors
+
+# Polling costs nothing while it is short beside what the lock guards, and can be cancelled, which
+# a blocking flock in a thread cannot.
+_FIRST_WAIT_S = 0.005
+_LONGEST_WAIT_S = 0.1
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(fd: int, *, shared: bool) -> bool:  # noqa: ARG001 - there are no shared locks here
+        os.lseek(fd, 0, os.SEEK_SET)
+        try:
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+else:
+    import fcntl
+
+    def _try_lock(fd: int, *, shared: bool) -> bool:
+        try:
+            fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def _open_and_try(path: Path, *, shared: bool) -> int | None:
+    """Open the lock file and try once; None if somebody holds it.
+
+    The file may be removed by whoever held it; a lock on a removed file excludes nobody, so the
+    path must still name the locked file.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+    try:
+        if _try_lock(fd, shared=shared):
+            opened, named = os.fstat(fd), os.stat(path)  # noqa: PTH116 - beside fstat
+            if (opened.st_dev, opened.st_ino) == (named.st_dev, named.st_ino):
+                return fd
+    except FileNotFoundError:
+        pass
+    except BaseException:
+        os.close(fd)
+        raise
+    os.close(fd)
+    return None
+
+
+@contextlib.asynccontextmanager
+async def file_lock(
+    path: Path, *, shared: bool = False, timeout_s: float | None = None
+) -> AsyncIterator[None]:
+    """Hold the lock on `path`, an empty file that is created when missing and stays.
+
+    Args:
+        path: the lock file; its folder must exist.
+        shared: allow other shared holders, no exclusive one.
+        timeout_s: give up after so many seconds; None waits for ever, 0 tries once.
+
+    Raises:
+        TimedOutError: somebody else held it all the time.
+        StorageError: the lock file cannot be opened, or the file system has no locks.
+    """
+    fd: int | None = None
+    with storage_errors(f"lock {path}"):
+        wait_s, waited_s = _FIRST_WAIT_S, 0.0
+        while (fd := await to_thread.run_sync(lambda: _open_and_try(path, shared=shared))) is None:
+            if timeout_s is not None and waited_s >= timeout_s:
+                raise TimedOutError(
+                    f"{path} is locked by another process", hint="wait for it, or end that process"
+                )
+            await anyio.sleep(wait_s)
+            waited_s += wait_s
+            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+    try:
+        yield
+    finally:
+        os.close(fd)  # closing releases

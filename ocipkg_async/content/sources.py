@@ -1,0 +1,190 @@
+"""Where pushed bytes come from: memory, a file, another store, or a function that writes them."""
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+from anyio import from_thread, to_thread
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from ..errors import UnsupportedError, single_error, storage_errors
+from ..spec import Descriptor
+from .reader import BytesStream, ByteStream, FileStream
+from .store import Fetcher
+
+
+class BytesSource:
+    """Bytes in memory."""
+
+    reopenable = True
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.size: int | None = len(data)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[ByteStream]:
+        """Open a stream at the first byte."""
+        yield BytesStream(self._data)
+
+
+class FileSource:
+    """A file. Its size is taken when it is opened; a file that changes fails verification."""
+
+    reopenable = True
+
+    def __init__(self, path: Path, *, size: int | None = None) -> None:
+        self._path = path
+        self.size = size
+
+    @classmethod
+    async def of(cls, path: Path) -> "FileSource":
+        """Return a source that knows the file's size.
+
+        Raises:
+            StorageError: the file cannot be examined.
+        """
+        with storage_errors(f"read {path}"):
+            return cls(path, size=(await to_thread.run_sync(os.stat, path)).st_size)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[ByteStream]:
+        """Open a stream at the first byte.
+
+        Raises:
+            StorageError: the file cannot be opened or read.
+        """
+        with storage_errors(f"read {self._path}"):
+            file = await to_thread.run_sync(lambda: self._path.open("rb", buffering=0))
+        try:
+            yield _MappedFile(FileStream(file.read), self._path)
+        finally:
+            file.close()
+
+
+class _MappedFile:
+    def __init__(self, stream: FileStream, path: Path) -> None:
+        self._stream = stream
+        self._path = path
+
+    async def read(self, max_bytes: int, /) -> bytes:
+        with storage_errors(f"read {self._path}"):
+            return await self._stream.read(max_bytes)
+
+
+class FetchSource:
+    """Content of another store, verified while it is read."""
+
+    reopenable = True
+
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        descriptor: Descriptor,
+        *,
+        on_start: Callable[[], None] | None = None,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> None:
+        self._fetcher = fetcher
+        self._descriptor = descriptor
+        self._on_start = on_start
+        self._on_bytes = on_bytes
+        self.size: int | None = descriptor.size
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[ByteStream]:
+        """Open the content once more; progress starts again."""
+        if self._on_start:
+            self._on_start()
+        async with self._fetcher.fetch(self._descriptor) as reader:
+            reader.on_bytes = self._on_bytes
+            yield reader
+
+
+class ProducerSource:
+    """Bytes that a blocking function writes, piece by piece, in a worker thread.
+
+    The function gets a ``write`` and is called anew for each `open`, so it must write the same
+    bytes each time. At most `_AHEAD` pieces wait between it and the reader, so memory is bounded
+    by the size of its pieces. What the function raises is raised by the stream's ``read``.
+    """
+
+    reopenable = True
+
+    def __init__(
+        self, produce: Callable[[Callable[[bytes], None]], object], *, size: int | None = None
+    ) -> None:
+        self._produce = produce
+        self.size = size
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[ByteStream]:
+        """Start the function and open a stream on what it writes."""
+        send, receive = anyio.create_memory_object_stream[bytes](_AHEAD)
+        stream = _ReceivedStream(receive)
+
+        def run() -> None:
+            self._produce(lambda data: from_thread.run(send.send, data))
+
+        async def produce() -> None:
+            async with send:
+                try:
+                    await to_thread.run_sync(run)
+                except anyio.BrokenResourceError:
+                    pass  # the reader went away first; it has its own reason
+                except Exception as error:  # noqa: BLE001 - raised again by the stream's read
+                    stream.error = error
+
+        with single_error():
+            async with anyio.create_task_group() as group:
+                group.start_soon(produce)
+                async with receive:
+                    yield stream
+
+
+_AHEAD = 4
+
+
+class _ReceivedStream:
+    def __init__(self, receive: MemoryObjectReceiveStream[bytes]) -> None:
+        self.error: Exception | None = None
+        self._receive = receive
+        self._rest = memoryview(b"")
+
+    async def read(self, max_bytes: int, /) -> bytes:
+        while not self._rest:
+            try:
+                self._rest = memoryview(await self._receive.receive())
+            except anyio.EndOfStream:
+                if self.error is not None:
+                    raise self.error from None
+                return b""
+        piece, self._rest = bytes(self._rest[:max_bytes]), self._rest[max_bytes:]
+        return piece
+
+
+class StreamSource:
+    """A stream that can be read once, such as standard input. A push of it cannot be repeated."""
+
+    reopenable = False
+
+    def __init__(self, read: Callable[[int], bytes], *, size: int | None = None) -> None:
+        self._read = read
+        self.size = size
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[ByteStream]:
+        """Open the stream.
+
+        Raises:
+            UnsupportedError: it was opened before.
+        """
+        if self._read is None:
+            raise UnsupportedError(
+                "this stream was read already and cannot be sent again",
+                hint="write it to a file and push the file",
+            )
+        read, self._read = self._read, None  # type: ignore[assignment]
+        yield FileStream(read)
