@@ -183,22 +183,21 @@ def _split(text: str) -> tuple[str, str | None, Digest | None]:
     base, colon, tag = tail.partition(":")
     if not colon:
         return name, None, digest
-    if ":" in tag and slash and not at:
-        # ocipkg writes a digest behind a colon.
-        try:
-            return head + slash + base, None, Digest(tag)
-        except InvalidDigestError:
-            pass
-    if not slash and _LONE_DOMAIN.fullmatch(name):
-        raise _invalid(text, f"a repository is missing: {name}/<repository>")
-    if base == "sha256" and not slash:
-        raise _invalid(text, "a digest needs a name in front: name@sha256:…")
+    if ":" in tag and slash and not at and (written := _colon_digest(tag)):
+        return head + slash + base, None, written
     if not is_tag(tag):
-        raise _invalid(
-            text,
-            "a tag has up to 128 letters, digits, '_', '.' and '-', not starting with '.' or '-'",
-        )
+        raise _invalid(text, _TAG_HINT)
+    if not slash:
+        _refuse_lookalike(text, base, tag)
     return head + slash + base, tag, digest
+
+
+def _colon_digest(text: str) -> Digest | None:
+    """Read a digest behind a colon, as ocipkg writes it."""
+    try:
+        return Digest(text)
+    except InvalidDigestError:
+        return None
 
 
 def _refuse_lookalike(text: str, base: str, tag: str) -> None:
