@@ -1,0 +1,69 @@
+"""What every test gets: asyncio, a home of its own, no proxies, and a watch on blocking calls."""
+
+import importlib.util
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from blockbuster import BlockBuster
+
+pytest_plugins = ["registries"]
+
+_PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+# A command or a call of the facade starts its loop below its own frame, so all that asyncio
+# and the libraries do in it would count as ours.
+_LOOP_STARTERS = ("ocipkg_async.cli", "ocipkg_async.sync")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Asyncio only: aiohttp has no trio."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_blocking_calls() -> Iterator[None]:
+    """A blocking call that the package makes in a running event loop raises."""
+    excluded = [name for name in _LOOP_STARTERS if importlib.util.find_spec(name)]
+    watch = BlockBuster("ocipkg_async", excluded_modules=excluded)
+    watch.activate()
+    yield
+    watch.deactivate()
+
+
+@pytest.fixture(scope="session")
+def _homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("homes")
+
+
+@pytest.fixture(autouse=True)
+def home(_homes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home directory, so that no test reads or writes anyone's real configuration."""
+    # The toolchain that cargo's launcher looks for under the real home is not configuration.
+    toolchains = Path(os.environ.get("RUSTUP_HOME") or Path.home() / ".rustup")
+    home = Path(tempfile.mkdtemp(dir=_homes))
+    for name, folder in (
+        ("HOME", home),
+        ("USERPROFILE", home),
+        ("DOCKER_CONFIG", home / ".docker"),
+        ("REGISTRY_AUTH_FILE", home / "auth.json"),
+        ("XDG_CACHE_HOME", home / ".cache"),
+        ("XDG_CONFIG_HOME", home / ".config"),
+        ("XDG_DATA_HOME", home / ".local" / "share"),
+        ("XDG_RUNTIME_DIR", home / ".run"),
+        ("XDG_STATE_HOME", home / ".local" / "state"),
+    ):
+        monkeypatch.setenv(name, str(folder))
+    if toolchains.is_dir():
+        monkeypatch.setenv("RUSTUP_HOME", str(toolchains))
+    for name in _PROXY_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name in [name for name in os.environ if name.startswith("OCIPKG_")]:
+        if not name.startswith("OCIPKG_TEST_"):
+            monkeypatch.delenv(name)
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    return home
