@@ -20,8 +20,10 @@ from typing import Any
 
 import pytest
 import trustme
+from anyio.from_thread import start_blocking_portal
 
 from peers import require
+from token_server import ISSUER, SERVICE, TokenServer, new_authority
 
 START_TIMEOUT_S = 20
 STOP_TIMEOUT_S = 10
@@ -140,6 +142,44 @@ def mutual_tls_registry(
             ca_file=certificates.ca_file,
             client_cert_file=certificates.client_cert_file,
             client_key_file=certificates.client_key_file,
+        )
+
+
+@pytest.fixture(scope="session")
+def _shared_token_server() -> Iterator[TokenServer]:
+    settings = TokenServer(authority=new_authority(), username=USERNAME, password=PASSWORD)
+    # A loop of its own: it must answer while a test's loop is busy, and between tests.
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(settings.run()):
+        yield settings
+
+
+@pytest.fixture
+def token_server(_shared_token_server: TokenServer) -> Iterator[TokenServer]:
+    """The token server behind `token_registry`, with default settings and no requests yet."""
+    _shared_token_server.reset()
+    yield _shared_token_server
+    _shared_token_server.reset()
+
+
+@pytest.fixture(scope="session")
+def token_registry(
+    tmp_path_factory: pytest.TempPathFactory, _shared_token_server: TokenServer
+) -> Iterator[RunningRegistry]:
+    """Distribution 2.8 that sends clients to a token server: all may pull, its user may push."""
+    folder = tmp_path_factory.mktemp("token_registry")
+    authority = folder / "authority.pem"
+    _shared_token_server.authority.cert_pem.write_to_path(authority)
+    auth = {
+        "token": {
+            "realm": _shared_token_server.realm,
+            "service": SERVICE,
+            "issuer": ISSUER,
+            "rootcertbundle": str(authority),
+        }
+    }
+    with docker_registry(folder, auth=auth) as running:
+        yield RunningRegistry(
+            host=running.host, log=running.log, username=USERNAME, password=PASSWORD
         )
 
 
