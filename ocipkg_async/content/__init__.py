@@ -3,6 +3,7 @@
 from .graph import fetch_bytes, fetch_document, walk
 from .memory import MemoryStore
 from .reader import BlobReader, ByteStream
+from .select import select_manifest
 from .sources import BytesSource, FetchSource, FileSource, ProducerSource, StreamSource
 from .store import (
     Deleter,
@@ -48,5 +49,6 @@ __all__ = [
     "Untagger",
     "fetch_bytes",
     "fetch_document",
+    "select_manifest",
     "walk",
 ]

@@ -1,0 +1,6 @@
+"""Remote repositories as stores (distribution-spec v1.1)."""
+
+from .registry import catalog, ping
+from .repository import DEFAULT_MAX_MANIFEST_BYTES, Repository
+
+__all__ = ["DEFAULT_MAX_MANIFEST_BYTES", "Repository", "catalog", "ping"]

@@ -1,0 +1,82 @@
+"""Lists that come in pages: tags, catalog, referrers (D-100 to D-104, S-14)."""
+
+import re
+from collections.abc import AsyncIterator, Mapping
+
+from ..errors import InvalidDocumentError, ProtocolError
+from ..spec.decoding import decode_json
+from ..transport import Headers, Scope
+from .endpoint import Endpoint
+from .upload.session import join, same_origin
+
+MAX_PAGES = 10_000
+MAX_PAGE_BYTES = 8 << 20
+MAX_TOTAL_BYTES = 256 << 20
+
+_LINK = re.compile(r"<(?P<target>[^<>]*)>(?P<params>[^<]*)", re.ASCII)
+_REL_NEXT = re.compile(
+    r";\s*rel\s*=\s*(?:\"(?:[^\"]* )?next(?: [^\"]*)?\"|next(?=\s*(?:[;,]|$)))", re.IGNORECASE
+)
+
+
+def next_page(url: str, headers: Headers) -> str | None:
+    """Return the URL of the page after the one from `url`, or None.
+
+    Raises:
+        ProtocolError: it is on another host.
+    """
+    for line in headers.get_all("Link"):
+        for match in _LINK.finditer(line):
+            if _REL_NEXT.search(match["params"]):
+                target = join(url, match["target"].strip())
+                if not same_origin(target, url):
+                    raise ProtocolError(
+                        "the registry continues a list on another host; not followed"
+                    )
+                return target
+    return None
+
+
+async def pages(
+    endpoint: Endpoint,
+    url: str,
+    *,
+    scopes: tuple[Scope, ...],
+    what: str,
+    headers: Mapping[str, str] | None = None,
+) -> AsyncIterator[tuple[bytes, Headers]]:
+    """Yield the body of each page of a list, with its headers.
+
+    Raises:
+        ProtocolError: pages repeat, never end, or lead to another host.
+        RegistryError, TransportError: the registry refused, or could not be reached.
+    """
+    seen: set[str] = set()
+    following: str | None = url
+    total = 0
+    while following is not None:
+        if following in seen or len(seen) >= MAX_PAGES:
+            raise ProtocolError(f"the registry's list of {what} does not end; stopped")
+        seen.add(following)
+        request = endpoint.request("GET", following, scopes=scopes, headers=headers)
+        async with endpoint.transport.send(request) as response:
+            raw = await response.read(MAX_PAGE_BYTES)
+            answered, head = response.url, response.headers
+        total += len(raw)
+        if total > MAX_TOTAL_BYTES:
+            raise ProtocolError(f"the registry's list of {what} is far too long; stopped")
+        yield raw, head
+        following = next_page(answered, head)
+
+
+def names(raw: bytes, key: str) -> list[str]:
+    """Return the list of texts under `key` of a page; null or missing is empty (D-100).
+
+    Raises:
+        InvalidDocumentError: the page is no JSON object, or holds something else there.
+    """
+    page = decode_json(raw, what=f"list of {key}")
+    values = (page.get(key) or []) if isinstance(page, dict) else None
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise InvalidDocumentError(f"the registry's answer is not a list of {key}")
+    return values

@@ -1,0 +1,254 @@
+"""A remote repository as a store."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from ..content import BlobReader, Source, fetch_bytes, fetch_document
+from ..errors import (
+    InvalidReferenceError,
+    NotFoundError,
+    RegistryError,
+    RegistryNotFoundError,
+    UnsupportedError,
+)
+from ..spec import Descriptor, Digest, Reference, parse_document
+from ..spec.reference import is_tag
+from ..transport import Transport
+from . import manifests, pages, referrers, upload
+from .download import open_blob
+from .endpoint import Endpoint
+
+DEFAULT_MAX_MANIFEST_BYTES = 4 << 20
+_DELETED = frozenset({200, 202, 204})
+
+
+class Repository:
+    """One repository of a registry. It has every power of a store.
+
+    Args:
+        transport: sends the requests.
+        reference: names registry and repository; tag and digest in it are not looked at.
+        max_manifest_bytes: largest manifest that is read.
+        chunk_bytes: push blobs as PATCH chunks of this size instead of one PUT.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        reference: Reference,
+        *,
+        max_manifest_bytes: int = DEFAULT_MAX_MANIFEST_BYTES,
+        chunk_bytes: int | None = None,
+    ) -> None:
+        self.reference = Reference(registry=reference.registry, repository=reference.repository)
+        self._endpoint = Endpoint(
+            transport=transport, registry=reference.host, repository=reference.repository
+        )
+        self._max_bytes = max_manifest_bytes
+        self._chunk_bytes = chunk_bytes
+        self._sessions: dict[Digest, upload.UploadSession] = {}
+
+    async def resolve(self, name: str) -> Descriptor:
+        """Return what a tag or digest points to.
+
+        Raises:
+            NotFoundError: there is no such tag or manifest.
+            InvalidReferenceError: `name` is neither a tag nor a digest.
+        """
+        if ":" in name:
+            name = Digest(name)
+        elif not is_tag(name):
+            raise InvalidReferenceError(f"{name[:150]!r} is neither a tag nor a digest")
+        return await manifests.resolve(self._endpoint, name, max_bytes=self._max_bytes)
+
+    @asynccontextmanager
+    async def fetch(self, descriptor: Descriptor) -> AsyncIterator[BlobReader]:
+        """Open content for reading, verified while it arrives.
+
+        Raises:
+            NotFoundError: the repository does not have it.
+            RegistryError, TransportError: the registry refused, or could not be reached.
+        """
+        if descriptor.is_document:
+            opened = manifests.open_manifest(self._endpoint, descriptor, max_bytes=self._max_bytes)
+        else:
+            opened = open_blob(self._endpoint, descriptor)
+        async with opened as reader:
+            yield reader
+
+    async def exists(self, descriptor: Descriptor) -> bool:
+        """Whether the content is there (D-30)."""
+        kind = "manifests" if descriptor.is_document else "blobs"
+        request = self._endpoint.request(
+            "HEAD",
+            self._endpoint.url(f"{kind}/{descriptor.digest}"),
+            scopes=self._endpoint.pull,
+            accept=frozenset({200, 404}),
+            headers={"Accept": descriptor.media_type} if descriptor.is_document else None,
+        )
+        async with self._endpoint.transport.send(request) as response:
+            return response.status == 200
+
+    async def push(self, descriptor: Descriptor, source: Source) -> None:
+        """Store content under its digest.
+
+        Raises:
+            IntegrityError: the source's bytes are not what `descriptor` says.
+            RegistryError, TransportError: the registry refused, or could not be reached.
+        """
+        if descriptor.is_document:
+            await self.push_tagged(descriptor, source, descriptor.digest)
+            return
+        await upload.upload(
+            self._endpoint,
+            descriptor,
+            source,
+            chunk_bytes=self._chunk_bytes,
+            session=self._sessions.pop(descriptor.digest, None),
+        )
+
+    async def push_stream(self, media_type: str, source: Source) -> Descriptor:
+        """Store a blob, computing its digest while it is sent.
+
+        Raises:
+            RegistryError, TransportError: the registry refused, or could not be reached.
+        """
+        return await upload.upload_stream(
+            self._endpoint, media_type, source, chunk_bytes=self._chunk_bytes
+        )
+
+    async def push_tagged(self, descriptor: Descriptor, source: Source, name: str) -> None:
+        """Store a manifest and name it in one request.
+
+        Raises:
+            IntegrityError, RegistryError, TransportError: as `push`.
+        """
+        async with source.open() as stream:
+            raw = await BlobReader(stream, descriptor).read_all(max_bytes=self._max_bytes)
+        indexed = await manifests.push(self._endpoint, descriptor, raw, name)
+        document = parse_document(raw, media_type=descriptor.media_type, digest=descriptor.digest)
+        if document.subject is not None and not indexed:
+            await referrers.add_referrer(self._endpoint, document, max_bytes=self._max_bytes)
+
+    async def tag(self, descriptor: Descriptor, name: str) -> None:
+        """Let a tag point to a manifest that is there.
+
+        Raises:
+            NotFoundError: the manifest is not there.
+            InvalidReferenceError: `name` is not a tag.
+        """
+        self.reference.with_tag(name)
+        raw = await fetch_bytes(self, descriptor, max_bytes=self._max_bytes)
+        await manifests.push(self._endpoint, descriptor, raw, name)
+
+    async def tags(self) -> list[str]:
+        """Return all tags, sorted.
+
+        Raises:
+            NotFoundError: there is no such repository.
+            RegistryError, TransportError: the registry refused, or could not be reached.
+        """
+        found: set[str] = set()
+        url = self._endpoint.url("tags/list")
+        try:
+            async for raw, _ in pages.pages(
+                self._endpoint, url, scopes=self._endpoint.pull, what="tags"
+            ):
+                found.update(pages.names(raw, "tags"))
+        except RegistryNotFoundError as error:
+            raise RegistryNotFoundError(
+                f"there is no repository {self.reference}",
+                status=error.status,
+                method=error.method,
+                url=error.url,
+                details=error.details,
+                hint="check the spelling; a private repository may need login",
+            ) from error
+        return sorted(found)
+
+    async def untag(self, name: str) -> None:
+        """Remove a tag; the manifest and its other tags stay.
+
+        Raises:
+            NotFoundError: there is no such tag.
+            UnsupportedError: the registry does not remove single tags (D-110).
+        """
+        self.reference.with_tag(name)
+        await self._delete(
+            self._endpoint.url(f"manifests/{name}"),
+            f"the tag {name}",
+            "this registry removes whole manifests only: remove by digest, which removes all its tags",
+        )
+
+    async def delete(self, descriptor: Descriptor) -> None:
+        """Remove content; the tags of a removed manifest vanish too (D-111, D-112).
+
+        Raises:
+            NotFoundError: it is not there.
+            UnsupportedError: the registry does not allow it.
+        """
+        kind = "blobs"
+        if descriptor.is_document:
+            kind = "manifests"
+            document = await fetch_document(self, descriptor, max_bytes=self._max_bytes)
+            if document.subject is not None and not await self._lists(document.subject.digest):
+                await referrers.remove_referrer(self._endpoint, document, max_bytes=self._max_bytes)
+        await self._delete(
+            self._endpoint.url(f"{kind}/{descriptor.digest}"),
+            str(descriptor.digest),
+            "deletion is switched off on this registry",
+        )
+
+    def can_mount_from(self, other: object) -> str | None:
+        """Return the repository to mount from if `other` lies on the same registry (D-72)."""
+        if not isinstance(other, Repository):
+            return None
+        mine, theirs = self.reference, other.reference
+        beside = mine.host == theirs.host and mine.repository != theirs.repository
+        return theirs.repository if beside else None
+
+    async def mount(self, descriptor: Descriptor, from_repository: str) -> bool:
+        """Try to take a blob over from another repository of this registry (D-70).
+
+        A refusal is no error: the blob is pushed then, through the session the registry opened.
+        """
+        try:
+            session = await upload.mount(self._endpoint, descriptor, from_repository)
+        except RegistryError:
+            return False
+        if session is None:
+            return True
+        self._sessions[descriptor.digest] = session
+        return False
+
+    async def referrers(
+        self, subject: Digest, *, artifact_type: str | None = None
+    ) -> list[Descriptor]:
+        """Return the manifests that refer to a subject, by the API or the fallback tag.
+
+        Raises:
+            RegistryError, TransportError: the registry refused, or could not be reached.
+            InvalidDocumentError: what the registry keeps as the list is none.
+        """
+        return await referrers.list_referrers(
+            self._endpoint, subject, artifact_type=artifact_type, max_bytes=self._max_bytes
+        )
+
+    async def _lists(self, subject: Digest) -> bool:
+        """Whether the registry keeps the list of referrers itself (D-94)."""
+        await self.referrers(subject)
+        return self._endpoint.capabilities.known(referrers.API) is True
+
+    async def _delete(self, url: str, what: str, unsupported: str) -> None:
+        request = self._endpoint.request(
+            "DELETE", url, scopes=self._endpoint.delete, accept=_DELETED
+        )
+        try:
+            async with self._endpoint.transport.send(request):
+                return
+        except RegistryNotFoundError as error:
+            raise NotFoundError(f"there is no {what} in {self.reference}") from error
+        except RegistryError as error:
+            if error.status not in {400, 405}:
+                raise
+            raise UnsupportedError(f"cannot remove {what}: {error}", hint=unsupported) from error

@@ -1,0 +1,306 @@
+"""The local package store: verified, atomic, shared between processes.
+
+::
+
+    <store>/layout/                 an image layout: blobs shared between packages, names
+    <store>/packages/sha256/<hex>/  the unpacked files of a manifest, put in place by one rename
+    <store>/locks/                  one lock for the store, one for each package being installed
+
+A package is installed when its name points to a manifest in the layout; that is the last step, so
+a failed or killed `get` leaves nothing that another one could take for a package. Installing takes
+the store's lock shared, removing takes it exclusively.
+"""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import platformdirs
+from anyio import to_thread
+
+from ..content import Fetcher, select_manifest
+from ..content.files import TEMP_PREFIX, temp_name
+from ..content.locks import file_lock
+from ..copy import copy_graph
+from ..errors import NotFoundError, storage_errors
+from ..events import OnEvent, ignore
+from ..layout import Layout
+from ..package import UnpackLimits, unpack_new
+from ..spec import Descriptor, Digest, Manifest, Platform, Reference
+from .names import from_name, to_name
+from .trees import Difference, compare
+
+ENVIRONMENT = "OCIPKG_STORE"
+_LOCK = "store.lock"
+
+
+def default_path() -> Path:
+    """Return where the store lies: ``$OCIPKG_STORE``, else the user's data folder."""
+    chosen = os.environ.get(ENVIRONMENT)
+    return Path(chosen) if chosen else platformdirs.user_data_path("ocipkg-async", appauthor=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """An installed package.
+
+    Attributes:
+        reference: its name.
+        platform: the platform that was asked for, or None.
+        descriptor: its manifest.
+        path: the folder with its files.
+        size: bytes of its config and layers, compressed.
+    """
+
+    reference: Reference
+    platform: Platform | None
+    descriptor: Descriptor
+    path: Path
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something wrong with an installed package or a blob.
+
+    Attributes:
+        what: the package or digest.
+        message: what is wrong with it.
+    """
+
+    what: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """What `LocalStore.prune` removed.
+
+    Attributes:
+        blobs: how many blobs.
+        packages: how many unpacked folders without a name.
+        bytes: bytes of the blobs.
+    """
+
+    blobs: int
+    packages: int
+    bytes: int
+
+
+class LocalStore:
+    """Installed packages. Open one with `LocalStore.open`; it holds no resource between calls."""
+
+    def __init__(self, path: Path, layout: Layout) -> None:
+        self.path = path
+        self.layout = layout
+        self._packages = path / "packages"
+        self._locks = path / "locks"
+
+    @classmethod
+    async def open(cls, path: Path | None = None) -> Self:
+        """Open the store, creating it where it is missing.
+
+        Args:
+            path: its folder; None is `default_path`.
+
+        Raises:
+            StorageError: the folder cannot be made.
+            InvalidLayoutError: the folder holds something else.
+        """
+        # A relative path would move with the working directory.
+        folder = await to_thread.run_sync(lambda: (path or default_path()).expanduser().absolute())
+        with storage_errors(f"create the store {folder}"):
+            for sub in (folder / "packages", folder / "locks"):
+                await to_thread.run_sync(lambda sub=sub: sub.mkdir(parents=True, exist_ok=True))
+        return cls(folder, await Layout.open(folder / "layout", create=True))
+
+    async def install(
+        self,
+        source: Fetcher,
+        root: Descriptor,
+        reference: Reference,
+        *,
+        platform: Platform | None = None,
+        limits: UnpackLimits | None = None,
+        concurrency: int = 6,
+        on_event: OnEvent = ignore,
+    ) -> Package:
+        """Install a package from any store; what is installed already is not fetched again.
+
+        Processes that install the same package at once do it one after the other, so the second
+        finds it done.
+
+        Args:
+            source: where it is.
+            root: its manifest, or an index to choose from.
+            reference: the name it gets.
+            platform: which manifest of an index; None is the host's.
+            limits: bounds for unpacking.
+            concurrency: blobs in flight.
+            on_event: called with what happens.
+
+        Raises:
+            NotFoundError: the source lacks something, or the index has nothing for the platform.
+            IntegrityError: the source gave wrong bytes.
+            InvalidPackageError: a layer cannot be unpacked safely.
+            StorageError: the file system refused.
+        """
+        async with self._locked(shared=True):
+            manifest = await select_manifest(source, root, platform)
+            name = to_name(reference, platform)
+            folder = self._folder(manifest.digest)
+            async with file_lock(self._locks / f"{manifest.digest.algorithm}-{manifest.digest.encoded}"):
+                await copy_graph(
+                    source,
+                    self.layout,
+                    manifest.descriptor,
+                    deep=True,
+                    concurrency=concurrency,
+                    action="download",
+                    on_event=on_event,
+                )
+                if not await to_thread.run_sync(folder.is_dir):
+                    with storage_errors(f"create {folder.parent}"):
+                        await to_thread.run_sync(
+                            lambda: folder.parent.mkdir(parents=True, exist_ok=True)
+                        )
+                    await unpack_new(
+                        self.layout,
+                        manifest,
+                        folder,
+                        limits=limits or UnpackLimits(),
+                        on_event=on_event,
+                    )
+                await self.layout.tag(manifest.descriptor, name)
+        return self._package(reference, platform, manifest)
+
+    async def find(self, reference: Reference, platform: Platform | None = None) -> Package:
+        """Return an installed package, without asking a registry.
+
+        Raises:
+            NotFoundError: it is not installed.
+        """
+        wanted = to_name(reference, platform)
+        names = {d.annotations.get(_REF_NAME): d for d in await self.layout.entries() if d.annotations}
+        descriptor = names.get(wanted)
+        if descriptor is None:
+            raise NotFoundError(
+                f"{wanted} is not installed",
+                hint=f"install it with: ocipkg-async get {reference.with_default_tag()}",
+            )
+        return self._package(reference, platform, await select_manifest(self.layout, descriptor))
+
+    async def list(self) -> list[Package]:
+        """Return all installed packages, sorted by name."""
+        found = []
+        for entry in await self.layout.entries():
+            known = from_name((entry.annotations or {}).get(_REF_NAME, ""))
+            if known is not None:
+                manifest = await select_manifest(self.layout, entry.plain())
+                found.append(self._package(*known, manifest))
+        return sorted(found, key=lambda p: to_name(p.reference, p.platform))
+
+    async def remove(self, reference: Reference, platform: Platform | None = None) -> Package:
+        """Remove a package: its name, its files, and the blobs that nothing else needs.
+
+        Raises:
+            NotFoundError: it is not installed.
+            StorageError: the file system refused.
+        """
+        async with self._locked(shared=False):
+            package = await self.find(reference, platform)
+            await self.layout.untag(to_name(reference, platform))
+            await self._sweep()
+        return package
+
+    async def prune(self) -> Pruned:
+        """Remove everything that no installed package needs: left-overs of killed or failed runs.
+
+        Waits until nobody installs.
+
+        Raises:
+            StorageError: the file system refused.
+        """
+        async with self._locked(shared=False):
+            return await self._sweep()
+
+    async def verify(self) -> list[Problem]:
+        """Read everything again, and unpack it again beside the store to compare every file.
+
+        Returns:
+            what is wrong; empty when nothing is.
+        """
+        async with self._locked(shared=True):
+            problems = [Problem(what=str(p), message="") for p in ()]
+            for problem in await self.layout.verify():
+                problems.append(Problem(what="layout", message=str(problem)))
+            broken = bool(problems)
+            for package in await self.list():
+                what = to_name(package.reference, package.platform)
+                if broken:
+                    break  # a tree cannot be compared with blobs that are wrong themselves
+                problems.extend(
+                    Problem(what=what, message=str(d)) for d in await self._compare(package)
+                )
+        return problems
+
+    async def _compare(self, package: Package) -> list[Difference]:
+        manifest = await select_manifest(self.layout, package.descriptor)
+        fresh = self._packages / temp_name()
+        try:
+            await unpack_new(self.layout, manifest, fresh)
+            return await to_thread.run_sync(compare, fresh, package.path)
+        finally:
+            await to_thread.run_sync(lambda: shutil.rmtree(fresh, ignore_errors=True))
+
+    async def _sweep(self) -> Pruned:
+        """Remove what no name leads to; the exclusive lock is held."""
+        for entry in await self.layout.entries():
+            if from_name((entry.annotations or {}).get(_REF_NAME, "")) is None:
+                await self.layout.delete(entry.plain())
+        kept = {self._folder(entry.digest) for entry in await self.layout.entries()}
+        blobs = await self.layout.collect(grace_s=0)
+        with storage_errors(f"clean {self._packages}"):
+            packages = await to_thread.run_sync(self._remove_folders, kept)
+        return Pruned(blobs=len(blobs), packages=packages, bytes=sum(size for _, size in blobs))
+
+    def _remove_folders(self, kept: set[Path]) -> int:
+        removed = 0
+        for folder in self._packages.glob("*/*"):
+            if folder not in kept:
+                # Out of sight first: a folder is there whole or not at all.
+                hidden = self._packages / temp_name()
+                folder.rename(hidden)
+                removed += not folder.name.startswith(TEMP_PREFIX)
+        for hidden in self._packages.glob(f"{TEMP_PREFIX}*"):
+            shutil.rmtree(hidden)
+        for lock in self._locks.iterdir():
+            if lock.name != _LOCK:
+                lock.unlink()
+        return removed
+
+    def _package(
+        self, reference: Reference, platform: Platform | None, manifest: Manifest
+    ) -> Package:
+        return Package(
+            reference=reference.with_default_tag(),
+            platform=platform,
+            descriptor=manifest.descriptor,
+            path=self._folder(manifest.digest),
+            size=sum(descriptor.size for descriptor in manifest.successors),
+        )
+
+    def _folder(self, digest: Digest) -> Path:
+        return self._packages / digest.algorithm / digest.encoded
+
+    @asynccontextmanager
+    async def _locked(self, *, shared: bool) -> AsyncIterator[None]:
+        async with file_lock(self._locks / _LOCK, shared=shared):
+            yield
+
+
+_REF_NAME = "org.opencontainers.image.ref.name"
