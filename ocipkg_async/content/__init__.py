@@ -22,6 +22,7 @@ from .store import (
     TagLister,
     Untagger,
 )
+from .threads import run_in_thread
 
 __all__ = [
     "BlobReader",
@@ -49,6 +50,7 @@ __all__ = [
     "Untagger",
     "fetch_bytes",
     "fetch_document",
+    "run_in_thread",
     "select_manifest",
     "walk",
 ]

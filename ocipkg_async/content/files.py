@@ -7,6 +7,8 @@ megabyte or more.
 import contextlib
 import os
 import secrets
+import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -74,15 +76,29 @@ def sync_folder(path: Path) -> None:
 
 
 def remove_stale(folder: Path, *, now_s: float, older_than_s: float = STALE_AFTER_S) -> int:
-    """Remove unfinished files in `folder` that no living process can still be writing.
+    """Remove unfinished files and folders in `folder` that no living process can still be writing.
+
+    Args:
+        folder: where they are; nothing happens if it is missing.
+        now_s: the time now, as `time.time` gives it.
+        older_than_s: age from which nobody works on them any more.
 
     Returns:
         how many were removed.
     """
+    try:
+        entries = [entry for entry in folder.iterdir() if entry.name.startswith(TEMP_PREFIX)]
+    except OSError:
+        return 0  # tidying is a favour, never a reason to fail
     removed = 0
-    for entry in folder.iterdir() if folder.is_dir() else ():
+    for entry in entries:
         with contextlib.suppress(OSError):
-            if entry.name.startswith(TEMP_PREFIX) and now_s - entry.stat().st_mtime > older_than_s:
+            status = entry.lstat()
+            if now_s - status.st_mtime <= older_than_s:
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                shutil.rmtree(entry)
+            else:
                 entry.unlink()
-                removed += 1
+            removed += 1
     return removed

@@ -2,7 +2,7 @@
 
 from ..errors import LimitExceededError
 from ..spec import Descriptor, Index, Manifest, parse_document
-from .reader import MAX_DOCUMENT_BYTES
+from .reader import MAX_DOCUMENT_BYTES, BlobReader, BytesStream
 from .store import Fetcher
 
 MAX_NODES = 1_000_000
@@ -33,8 +33,8 @@ async def fetch_bytes(
         NotFoundError, IntegrityError, LimitExceededError: as `fetch_document`.
     """
     if descriptor.data is not None:
-        descriptor.check("the descriptor")
-        return descriptor.data
+        embedded = BlobReader(BytesStream(descriptor.data), descriptor)
+        return await embedded.read_all(max_bytes=max_bytes)
     async with fetcher.fetch(descriptor) as reader:
         return await reader.read_all(max_bytes=max_bytes)
 
@@ -44,21 +44,23 @@ async def walk(
 ) -> list[tuple[Descriptor, Manifest | Index | None]]:
     """Return everything below `root`, itself last: what a node needs comes before it.
 
-    Each digest appears once, so a graph with shared parts or cycles ends. Blobs come with None,
-    documents with what was parsed.
+    Each piece of content appears once, so a graph with shared parts ends soon and one with cycles
+    ends at all. Blobs come with None, documents with what was parsed. What one part of the graph
+    calls a blob and another a document appears as both, since stores may keep them apart.
 
     Raises:
         NotFoundError, IntegrityError, InvalidDocumentError: as `fetch_document`.
         LimitExceededError: a document is too large, nested too deeply, or the graph has too many
             nodes.
     """
-    found: dict[str, tuple[Descriptor, Manifest | Index | None]] = {}
-    seen: set[str] = set()
+    found: list[tuple[Descriptor, Manifest | Index | None]] = []
+    seen: set[tuple[str, bool]] = set()
 
     async def visit(descriptor: Descriptor, depth: int) -> None:
-        if descriptor.digest in seen:
+        node = (descriptor.digest, descriptor.is_document)
+        if node in seen:
             return
-        seen.add(descriptor.digest)
+        seen.add(node)
         if len(seen) > MAX_NODES:
             raise LimitExceededError(
                 f"the graph below {root.digest} has more than {MAX_NODES} nodes"
@@ -72,7 +74,7 @@ async def walk(
             document = await fetch_document(fetcher, descriptor, max_bytes=max_bytes)
             for successor in document.successors:
                 await visit(successor, depth + 1)
-        found[descriptor.digest] = (descriptor, document)
+        found.append((descriptor, document))
 
     await visit(root, 0)
-    return list(found.values())
+    return found

@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
-from anyio import to_thread
 
 from ..errors import TimedOutError, storage_errors
+from .threads import run_in_thread
 
 # Polling costs nothing while it is short beside what the lock guards, and can be cancelled, which
 # a blocking flock in a thread cannot.
@@ -77,18 +77,23 @@ async def file_lock(
         TimedOutError: somebody else held it all the time.
         StorageError: the lock file cannot be opened, or the file system has no locks.
     """
-    fd: int | None = None
-    with storage_errors(f"lock {path}"):
-        wait_s, waited_s = _FIRST_WAIT_S, 0.0
-        while (fd := await to_thread.run_sync(lambda: _open_and_try(path, shared=shared))) is None:
-            if timeout_s is not None and waited_s >= timeout_s:
-                raise TimedOutError(
-                    f"{path} is locked by another process", hint="wait for it, or end that process"
-                )
-            await anyio.sleep(wait_s)
-            waited_s += wait_s
-            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
-    try:
+    with contextlib.ExitStack() as held:
+
+        def acquire() -> bool:
+            fd = _open_and_try(path, shared=shared)
+            if fd is not None:
+                held.callback(os.close, fd)  # closing releases
+            return fd is not None
+
+        with storage_errors(f"lock {path}"):
+            wait_s, waited_s = _FIRST_WAIT_S, 0.0
+            while not await run_in_thread(acquire):
+                if timeout_s is not None and waited_s >= timeout_s:
+                    raise TimedOutError(
+                        f"{path} is locked by another process",
+                        hint="wait for it, or end that process",
+                    )
+                await anyio.sleep(wait_s)
+                waited_s += wait_s
+                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
         yield
-    finally:
-        os.close(fd)  # closing releases

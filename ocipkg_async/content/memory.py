@@ -10,7 +10,7 @@ from .store import Source
 
 
 class MemoryStore:
-    """Keeps content and tags in dictionaries. It has every power a store can have."""
+    """Keeps content and tags in dictionaries. It does all that needs no second repository and no files."""
 
     def __init__(self) -> None:
         self._content: dict[Digest, tuple[Descriptor, bytes]] = {}

@@ -7,10 +7,15 @@ import functools
 from collections.abc import Callable
 from typing import Protocol
 
-from anyio import to_thread
-
-from ..errors import DigestMismatchError, LimitExceededError, TooLongError, TooShortError
+from ..errors import (
+    DigestMismatchError,
+    IntegrityError,
+    LimitExceededError,
+    TooLongError,
+    TooShortError,
+)
 from ..spec import Descriptor, Digester
+from .threads import run_in_thread
 
 READ_BYTES = 4 << 20
 """How much a reader gathers before it hands a piece to a worker thread.
@@ -48,6 +53,7 @@ class BlobReader:
         self._stream = stream
         self._digester = Digester(descriptor.digest.algorithm)
         self._ended = False
+        self._failure: IntegrityError | None = None
 
     @property
     def size(self) -> int:
@@ -65,7 +71,7 @@ class BlobReader:
             return b""
         data = await self._gather(max_bytes)
         if len(data) > _INLINE_BYTES:
-            await to_thread.run_sync(self._digester.update, data)
+            await run_in_thread(functools.partial(self._digester.update, data))
         else:
             self._digester.update(data)
         await self._check_end(data)
@@ -87,8 +93,7 @@ class BlobReader:
         while not self._ended:
             data = await self._gather(READ_BYTES)
             if data:
-                # Cancellation waits for the piece: `write` must not go on in an abandoned thread.
-                await to_thread.run_sync(consume, data)
+                await run_in_thread(functools.partial(consume, data))
             await self._check_end(data)
 
     async def read_all(self, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> bytes:
@@ -110,6 +115,8 @@ class BlobReader:
 
     async def _gather(self, max_bytes: int) -> bytes:
         """Collect pieces up to `max_bytes`, the end, or the announced size and one byte more."""
+        if self._failure is not None:
+            raise self._failure
         wanted = min(max_bytes, self.size - self._digester.size + 1)
         pieces: list[bytes] = []
         length = 0
@@ -126,6 +133,13 @@ class BlobReader:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def _check_end(self, data: bytes) -> None:
+        try:
+            await self._check(data)
+        except IntegrityError as error:
+            self._failure = error  # whoever reads on gets it again, never a peaceful end
+            raise
+
+    async def _check(self, data: bytes) -> None:
         have, size, name = self._digester.size, self.size, self.descriptor.digest
         if have < size:
             if not data:
@@ -169,4 +183,4 @@ class FileStream:
 
     async def read(self, max_bytes: int, /) -> bytes:
         """Return the next bytes."""
-        return await to_thread.run_sync(functools.partial(self._read, max_bytes))
+        return await run_in_thread(functools.partial(self._read, max_bytes))

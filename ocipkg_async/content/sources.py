@@ -1,18 +1,18 @@
 """Where pushed bytes come from: memory, a file, another store, or a function that writes them."""
 
-import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import anyio
-from anyio import from_thread, to_thread
+from anyio import from_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from ..errors import UnsupportedError, single_error, storage_errors
 from ..spec import Descriptor
 from .reader import BytesStream, ByteStream, FileStream
 from .store import Fetcher
+from .threads import run_in_thread
 
 
 class BytesSource:
@@ -47,7 +47,7 @@ class FileSource:
             StorageError: the file cannot be examined.
         """
         with storage_errors(f"read {path}"):
-            return cls(path, size=(await to_thread.run_sync(os.stat, path)).st_size)
+            return cls(path, size=(await run_in_thread(path.stat)).st_size)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[ByteStream]:
@@ -56,21 +56,21 @@ class FileSource:
         Raises:
             StorageError: the file cannot be opened or read.
         """
-        with storage_errors(f"read {self._path}"):
-            file = await to_thread.run_sync(lambda: self._path.open("rb", buffering=0))
-        try:
-            yield _MappedFile(FileStream(file.read), self._path)
-        finally:
-            file.close()
+        with ExitStack() as stack:
+            with storage_errors(f"read {self._path}"):
+                file = await run_in_thread(
+                    lambda: stack.enter_context(self._path.open("rb", buffering=0))
+                )
+            yield _MappedStream(file.read, f"read {self._path}")
 
 
-class _MappedFile:
-    def __init__(self, stream: FileStream, path: Path) -> None:
-        self._stream = stream
-        self._path = path
+class _MappedStream:
+    def __init__(self, read: Callable[[int], bytes], action: str) -> None:
+        self._stream = FileStream(read)
+        self._action = action
 
     async def read(self, max_bytes: int, /) -> bytes:
-        with storage_errors(f"read {self._path}"):
+        with storage_errors(self._action):
             return await self._stream.read(max_bytes)
 
 
@@ -131,7 +131,7 @@ class ProducerSource:
         async def produce() -> None:
             async with send:
                 try:
-                    await to_thread.run_sync(run)
+                    await run_in_thread(run)
                 except anyio.BrokenResourceError:
                     pass  # the reader went away first; it has its own reason
                 except Exception as error:  # noqa: BLE001 - raised again by the stream's read
@@ -187,4 +187,4 @@ class StreamSource:
                 hint="write it to a file and push the file",
             )
         read, self._read = self._read, None  # type: ignore[assignment]
-        yield FileStream(read)
+        yield _MappedStream(read, "read the stream")

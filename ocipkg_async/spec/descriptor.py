@@ -96,6 +96,17 @@ class Descriptor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
         return type(self)(media_type=self.media_type, digest=self.digest, size=self.size)
 
 
+def check_annotations(annotations: Annotations | None) -> None:
+    """Check what is about to be written; a reader lets odd keys of others pass (I-45).
+
+    Raises:
+        InvalidDocumentError: an empty key, or a value that is not text.
+    """
+    for key, value in (annotations or {}).items():
+        if not key or not isinstance(value, str):
+            raise InvalidDocumentError(f"the annotation {key!r} has no key or no text value")
+
+
 EMPTY_JSON = b"{}"
 EMPTY = Descriptor.of(EMPTY_JSON, media_types.OCI_EMPTY)
 """The empty config or layer of an artifact (I-32)."""

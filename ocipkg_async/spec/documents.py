@@ -12,7 +12,7 @@ import msgspec
 from ..errors import InvalidDocumentError, UnsupportedError
 from . import media_types
 from .decoding import convert, decode_json, encode_json
-from .descriptor import Annotations, Descriptor
+from .descriptor import Annotations, Descriptor, check_annotations
 from .digest import Digest
 
 
@@ -116,11 +116,10 @@ class Manifest(Document):
 
         Raises:
             InvalidDocumentError: an artifact type is missing where the config is the empty
-                descriptor, or has a wrong form (I-31).
+                descriptor, or has a wrong form (I-31); or a descriptor or annotation is not valid.
         """
-        if artifact_type is not None:
-            media_types.check_media_type(artifact_type)
-        elif config.media_type == media_types.OCI_EMPTY:
+        _check_written(artifact_type, annotations, subject, config, *layers)
+        if artifact_type is None and config.media_type == media_types.OCI_EMPTY:
             raise InvalidDocumentError("a manifest with the empty config needs an artifact type")
         fields = _ManifestFields(
             schema_version=2,
@@ -129,9 +128,10 @@ class Manifest(Document):
             config=config,
             layers=layers,
             subject=subject,
-            annotations=_sorted(annotations),
+            annotations=annotations or None,
         )
-        return cls.from_fields(encode_json(fields), fields, media_types.OCI_MANIFEST, None)
+        raw = encode_json(fields, sort_maps=True)
+        return cls.from_fields(raw, fields, media_types.OCI_MANIFEST, None)
 
     @classmethod
     def from_fields(
@@ -181,16 +181,22 @@ class Index(Document):
         subject: Descriptor | None = None,
         annotations: Annotations | None = None,
     ) -> Self:
-        """Build an OCI image index; the same values give the same bytes."""
+        """Build an OCI image index; the same values give the same bytes.
+
+        Raises:
+            InvalidDocumentError: the artifact type, a descriptor or an annotation is not valid.
+        """
+        _check_written(artifact_type, annotations, subject, *manifests)
         fields = _IndexFields(
             schema_version=2,
             media_type=media_types.OCI_INDEX,
             artifact_type=artifact_type,
             manifests=manifests,
             subject=subject,
-            annotations=_sorted(annotations),
+            annotations=annotations or None,
         )
-        return cls.from_fields(encode_json(fields), fields, media_types.OCI_INDEX, None)
+        raw = encode_json(fields, sort_maps=True)
+        return cls.from_fields(raw, fields, media_types.OCI_INDEX, None)
 
     @classmethod
     def from_fields(
@@ -236,8 +242,9 @@ def parse_document(
         index = convert(tree, _IndexFields, what="index")
         _require(index.schema_version == 2, "index", "schemaVersion is not 2")
         _require(index.manifests is not None, "index", "it has no list of manifests")
-        for position, entry in enumerate(index.manifests or ()):
-            entry.check(f"$.manifests[{position}]")
+        _check_read("manifests", index.manifests or ())
+        if index.subject:
+            index.subject.check("$.subject")
         return Index.from_fields(raw, index, kind, digest)
     manifest = convert(tree, _ManifestFields, what="manifest")
     if kind == media_types.OCI_ARTIFACT_MANIFEST:
@@ -247,10 +254,11 @@ def parse_document(
         _require(manifest.config is not None, "manifest", "it has no config")
         _require(manifest.layers is not None, "manifest", "it has no list of layers")
     document = Manifest.from_fields(raw, manifest, kind, digest)
-    for position, entry in enumerate(document.layers):
-        entry.check(f"$.layers[{position}]")
+    _check_read("layers", document.layers)
     if document.config:
         document.config.check("$.config")
+    if document.subject:
+        document.subject.check("$.subject")
     return document
 
 
@@ -299,11 +307,18 @@ def _media_type(tree: dict[str, Any], outer: str | None) -> str:
     return kind
 
 
-def _sorted(annotations: Annotations | None) -> Annotations | None:
-    """Order keys, so that the same annotations give the same digest; none is left out."""
-    if not annotations:
-        return None
-    for key, value in annotations.items():
-        if not key or not isinstance(value, str):
-            raise InvalidDocumentError(f"the annotation {key!r} has no key or no text value")
-    return dict(sorted(annotations.items()))
+def _check_read(member: str, descriptors: tuple[Descriptor, ...]) -> None:
+    for position, one in enumerate(descriptors):
+        one.check(f"$.{member}[{position}]")
+
+
+def _check_written(
+    artifact_type: str | None, annotations: Annotations | None, *descriptors: Descriptor | None
+) -> None:
+    """Check more strictly what is built here than what others built (I-31, I-45)."""
+    if artifact_type is not None:
+        media_types.check_media_type(artifact_type)
+    check_annotations(annotations)
+    for one in descriptors:
+        if one is not None:
+            check_annotations(one.check(one.digest).annotations)

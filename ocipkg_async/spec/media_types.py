@@ -41,7 +41,7 @@ OCTET_STREAM = "application/octet-stream"
 MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST, OCI_ARTIFACT_MANIFEST})
 INDEXES = frozenset({OCI_INDEX, DOCKER_MANIFEST_LIST})
 _FOREIGN = re.compile(r"\.layer\.nondistributable\.|\.rootfs\.foreign\.", re.ASCII)
-_TAR = re.compile(r"[./+]tar(?:[.+](?P<suffix>[a-z0-9]+))?$", re.ASCII)
+_TAR = re.compile(r"[./+]tar(?:[.+](?P<suffix>[a-z0-9]+))?\Z", re.ASCII)
 _RFC6838_NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
 _RFC6838 = re.compile(rf"{_RFC6838_NAME}/{_RFC6838_NAME}", re.ASCII)
 

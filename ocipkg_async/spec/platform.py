@@ -77,6 +77,11 @@ _TRIPLE_OS = (
     ("solaris", "solaris"),
     ("wasi", "wasip1"),
 )
+_ATTESTATION = ("unknown", "unknown")
+# The lengths bound what a hostile index can make us count.
+_LEVEL = re.compile(r"v(?P<major>[0-9]{1,2})(?:\.(?P<minor>[0-9]{1,2}))?", re.ASCII)
+_BASE_LEVELS = {"amd64": "v1", "arm64": "v8"}
+_WINDOWS_VERSION = re.compile(r"(?P<build>\d+\.\d+\.\d+)\.(?P<revision>\d{1,18})", re.ASCII)
 _ARM_TRIPLES = {
     "armv5te": "v5",
     "armv6": "v6",
@@ -148,10 +153,7 @@ class Platform(
                 hint="give the platform itself, such as linux/amd64",
             )
         if arch in _ARM_TRIPLES:
-            hard_float = arch == "arm" and tail.endswith("hf")
-            return cls(
-                os=os, architecture="arm", variant="v6" if hard_float else _ARM_TRIPLES[arch]
-            )
+            return cls(os=os, architecture="arm", variant=_ARM_TRIPLES[arch])
         return cls(os=os, architecture=arch).normalised()
 
     @classmethod
@@ -174,8 +176,10 @@ class Platform(
             variant = implied or variant
         if arch == "arm" and variant in {"", "5", "6", "7", "8"}:
             variant = f"v{variant or 7}"
-        if arch == "arm64" and variant in {"8", "v8"}:
+        if arch == "arm64" and variant in {"8", "v8", "v8.0"}:
             variant = ""
+        if arch == "arm64" and variant in {"9", "9.0", "v9.0"}:
+            variant = "v9"
         if arch == "amd64" and variant == "v1":
             variant = ""
         return type(self)(
@@ -195,21 +199,31 @@ class Platform(
 def _fallbacks(wanted: Platform) -> list[tuple[str, str]]:
     """Architectures and variants that run on `wanted`, best first (I-73)."""
     arch, variant = wanted.architecture, wanted.variant
-    if arch == "arm" and variant[1:].isdigit():
-        return [("arm", f"v{n}") for n in range(int(variant[1:]), 4, -1)]
-    if arch == "amd64":
-        top = int(variant[1:]) if variant[1:].isdigit() else 1
-        return [("amd64", f"v{n}" if n > 1 else "") for n in range(top, 0, -1)] + [("386", "")]
-    if arch == "arm64":
-        older = ["v8"] if variant.startswith("v9") else []
-        exact = [("arm64", variant)] if variant else []
-        return [
-            *exact,
-            *(("arm64", v) for v in older),
-            ("arm64", ""),
-            *(("arm", f"v{n}") for n in (8, 7, 6, 5)),
-        ]
-    return [(arch, variant)]
+    older: list[tuple[str, str]] = []
+    level = _LEVEL.fullmatch(variant or _BASE_LEVELS.get(arch, ""))
+    if level is not None:
+        major, minor = int(level["major"]), int(level["minor"] or 0)
+        if arch == "arm":
+            older = _arm(major - 1)
+        elif arch == "amd64":
+            older = [("amd64", f"v{n}" if n > 1 else "") for n in range(major - 1, 0, -1)]
+            older.append(("386", ""))
+        elif arch == "arm64":
+            older = _arm64(major, minor) + _arm(8)
+    return [(arch, variant), *older]
+
+
+def _arm(top: int) -> list[tuple[str, str]]:
+    return [("arm", f"v{n}") for n in range(top, 4, -1)]
+
+
+def _arm64(major: int, minor: int) -> list[tuple[str, str]]:
+    """What runs on ARMv`major`.`minor` besides itself; ARMv9.n has all of ARMv8.(n + 5)."""
+    older = []
+    if major > 8:
+        older = [("arm64", f"v9.{n}" if n else "v9") for n in range(minor - 1, -1, -1)]
+        minor += 6
+    return [*older, *(("arm64", f"v8.{n}") for n in range(minor - 1, 0, -1)), ("arm64", "")]
 
 
 def select(wanted: Platform, offered: Sequence[Platform | None]) -> int | None:
@@ -220,6 +234,8 @@ def select(wanted: Platform, offered: Sequence[Platform | None]) -> int | None:
     """
     wanted = wanted.normalised()
     normal = [None if one is None else one.normalised() for one in offered]
+    if (wanted.os, wanted.architecture) == _ATTESTATION:
+        return None
     for arch, variant in _fallbacks(wanted):
         fitting = [
             position
@@ -229,8 +245,7 @@ def select(wanted: Platform, offered: Sequence[Platform | None]) -> int | None:
             and _same_build(wanted.os_version, one.os_version)
         ]
         if fitting:
-            # A higher Windows revision of the same build is the newer servicing level.
-            return max(fitting, key=lambda p: (_revision(normal[p]), -p))
+            return _newest_revision(fitting, normal)
     return next((position for position, one in enumerate(normal) if one is None), None)
 
 
@@ -238,6 +253,16 @@ def _same_build(wanted: str, offered: str) -> bool:
     return not wanted or not offered or wanted.split(".")[:3] == offered.split(".")[:3]
 
 
-def _revision(one: Platform | None) -> int:
-    parts = one.os_version.split(".") if one is not None else []
-    return int(parts[3]) if len(parts) > 3 and parts[3].isdigit() else 0
+def _newest_revision(fitting: list[int], offered: Sequence[Platform | None]) -> int:
+    """Take the first, or a newer servicing level of the same Windows build (I-75)."""
+    first = offered[fitting[0]]
+    match = _WINDOWS_VERSION.fullmatch(first.os_version if first else "")
+    if first is None or first.os != "windows" or match is None:
+        return fitting[0]
+    best, newest = fitting[0], int(match["revision"])
+    for position in fitting[1:]:
+        one = offered[position]
+        other = _WINDOWS_VERSION.fullmatch(one.os_version if one else "")
+        if other and other["build"] == match["build"] and int(other["revision"]) > newest:
+            best, newest = position, int(other["revision"])
+    return best

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from ..errors import InvalidDigestError, InvalidReferenceError
-from .digest import Digest
+from .digest import VERIFIABLE, Digest
 
 DOCKER_HUB = "docker.io"
 _DOCKER_HUB_HOST = "registry-1.docker.io"
@@ -27,6 +27,7 @@ _DOMAIN = re.compile(
 )
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _LONE_DOMAIN = re.compile(r"(?:localhost|[A-Za-z0-9.-]+\.[A-Za-z0-9.-]+):[0-9]+", re.ASCII)
+_LOOPBACK = ipaddress.IPv4Network("127.0.0.0/8")
 _MAX_PATH = 255
 _MAX_TEXT = 4096
 
@@ -89,11 +90,10 @@ class Reference:
         Args:
             text: such as ``ghcr.io/org/pkg:v1`` or ``…@sha256:…``; ``ubuntu`` is
                 ``docker.io/library/ubuntu``.
-            strict: require the domain; nothing is filled in.
+            strict: require the full name; nothing is filled in (R-12).
 
         Raises:
             InvalidReferenceError: the text is not a reference; the hint says why.
-            InvalidDigestError: the part after ``@`` is not a digest.
         """
         name, tag, digest = _split(text)
         registry, repository = _split_domain(name, text=text, strict=strict)
@@ -107,8 +107,9 @@ class Reference:
 
     @property
     def host(self) -> str:
-        """The host[:port] that is contacted, folded to lower case."""
-        return _DOCKER_HUB_HOST if self.registry == DOCKER_HUB else self.registry.lower()
+        """The host[:port] that is contacted, folded to lower case (R-03, R-04)."""
+        folded = self.registry.lower()
+        return _DOCKER_HUB_HOST if folded in _DOCKER_HUB_NAMES else folded
 
     @property
     def name(self) -> str:
@@ -122,14 +123,27 @@ class Reference:
 
     @property
     def short(self) -> str:
-        """The form for people: without ``docker.io/`` and, where unambiguous, ``library/``."""
-        name = self.name
+        """The form for people: without ``docker.io/`` and ``library/`` where it still says the same."""
         if self.registry == DOCKER_HUB:
-            name = self.repository
-            rest = name.removeprefix("library/")
-            if "/" not in rest:
-                name = rest
-        return name + self._suffix()
+            for name in (self.repository.removeprefix("library/"), self.repository):
+                text = name + self._suffix()
+                if _means(text, self):
+                    return text
+        return str(self)
+
+    @property
+    def concerns(self) -> tuple[str, ...]:
+        """What a person should know about this valid name, a sentence each; usually none (R-05)."""
+        found = []
+        if not any(mark in self.registry for mark in ".:") and self.registry.lower() != "localhost":
+            found.append(
+                f"{self.registry!r} is taken as the host, because it has an upper-case letter"
+            )
+        if len(self.name) > _MAX_PATH:
+            found.append(
+                f"host and repository have more than {_MAX_PATH} characters: many programs refuse that"
+            )
+        return tuple(found)
 
     def with_tag(self, tag: str) -> Self:
         """Return the same repository with `tag` and no digest.
@@ -159,6 +173,13 @@ class Reference:
         return self.name + self._suffix()
 
 
+def _means(text: str, reference: Reference) -> bool:
+    try:
+        return Reference.parse(text) == reference
+    except InvalidReferenceError:
+        return False
+
+
 def _invalid(text: str, hint: str) -> InvalidReferenceError:
     return InvalidReferenceError(f"{text[:200]!r} is not a valid reference", hint=hint)
 
@@ -183,7 +204,7 @@ def _split(text: str) -> tuple[str, str | None, Digest | None]:
     base, colon, tag = tail.partition(":")
     if not colon:
         return name, None, digest
-    if ":" in tag and slash and not at and (written := _colon_digest(tag)):
+    if ":" in tag and not at and (written := _colon_digest(tag)):
         return head + slash + base, None, written
     if not is_tag(tag):
         raise _invalid(text, _TAG_HINT)
@@ -193,18 +214,19 @@ def _split(text: str) -> tuple[str, str | None, Digest | None]:
 
 
 def _colon_digest(text: str) -> Digest | None:
-    """Read a digest behind a colon, as ocipkg writes it."""
+    """Read a digest behind a colon, as ocipkg writes it; ``a:b`` is not meant as one."""
     try:
-        return Digest(text)
+        digest = Digest(text)
     except InvalidDigestError:
         return None
+    return digest if digest.algorithm in VERIFIABLE else None
 
 
 def _refuse_lookalike(text: str, base: str, tag: str) -> None:
     """Refuse what would be a Docker Hub repository and tag, but is meant as something else."""
     if _LONE_DOMAIN.fullmatch(f"{base}:{tag}"):
         raise _invalid(text, f"a repository is missing: {base}:{tag}/<repository>")
-    if base == "sha256":
+    if _colon_digest(f"{base}:{tag}"):
         raise _invalid(text, "a digest needs a name in front: name@sha256:…")
 
 
@@ -220,9 +242,13 @@ def _split_domain(name: str, *, text: str, strict: bool) -> tuple[str, str]:
         domain = parse_domain(first)
     except InvalidReferenceError as error:
         raise _invalid(text, f"{error}") from error
-    if domain in _DOCKER_HUB_NAMES:
-        return DOCKER_HUB, rest if "/" in rest else f"library/{rest}"
-    return domain, rest
+    if domain not in _DOCKER_HUB_NAMES:
+        return domain, rest
+    if strict and (domain != DOCKER_HUB or "/" not in rest):
+        raise _invalid(
+            text, f"write it in full: {DOCKER_HUB}/library/name or {DOCKER_HUB}/org/name"
+        )
+    return DOCKER_HUB, rest if "/" in rest else f"library/{rest}"
 
 
 def _why_repository(repository: str) -> str:
@@ -240,6 +266,8 @@ def is_loopback(host: str) -> bool:
     if bare == "localhost":
         return True
     try:
-        return ipaddress.ip_address(bare).is_loopback
+        address = ipaddress.ip_address(bare)
     except ValueError:
         return False
+    # Not `is_loopback`, whose answer for mapped addresses depends on the Python version.
+    return address in _LOOPBACK or address == ipaddress.IPv6Address(1)
