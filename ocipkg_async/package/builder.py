@@ -1,0 +1,298 @@
+"""Files to a package in ocipkg's V1 format, pushed into a store in one pass.
+
+Nothing is written to a temporary file: the tar is compressed and pushed while the files are
+read, and its digest is known at the end.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from anyio import from_thread, to_thread
+
+from ..content import BytesSource, ProducerSource, Pusher, StreamPusher, TaggedPusher, Tagger
+from ..errors import InvalidArgumentError, UnsupportedError
+from ..events import Finished, OnEvent, Planned, Progressed, Started, Warned, ignore
+from ..spec import Descriptor, Digest, Digester, Manifest, media_types
+from ..spec.decoding import encode_json
+from .collect import Entry, collect, leaving_links, top_level
+from .compress import DEFAULT, Compression, compress_to
+from .tar_writer import TarWriter
+
+PROGRESS_BYTES = 4 << 20
+"""How often progress is told: a hop to the event loop costs more than a megabyte of hashing."""
+_HASHING_AHEAD = 4  # blocks that wait for the digest of the tar
+_SHOWN = 3  # names in a warning
+
+
+class PackStore(Pusher, StreamPusher, Protocol):
+    """A store that packages can be written into."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerInfo:
+    """What is known of a layer when it has been written.
+
+    Attributes:
+        diff_id: digest of the tar before compression.
+        entries: how many files, directories and links are in it.
+        tar_size: bytes of the tar before compression.
+    """
+
+    diff_id: Digest
+    entries: int
+    tar_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedLayer:
+    """A layer in a store, and what is known of it."""
+
+    descriptor: Descriptor
+    info: LayerInfo
+
+
+def source_date_epoch(environ: Mapping[str, str] | None = None) -> int:
+    """Return the time for all entries: ``SOURCE_DATE_EPOCH`` in seconds since 1970, else 0.
+
+    Raises:
+        InvalidArgumentError: the variable holds something else.
+    """
+    text = (os.environ if environ is None else environ).get("SOURCE_DATE_EPOCH", "")
+    if not text:
+        return 0
+    if not text.isascii() or not text.isdigit():
+        raise InvalidArgumentError(
+            f"SOURCE_DATE_EPOCH is {text[:40]!r}", hint="set it to seconds since 1970, or unset it"
+        )
+    return int(text)
+
+
+def write_layer(
+    entries: Iterable[Entry],
+    write: Callable[[bytes], object],
+    *,
+    compression: Compression,
+    mtime_s: int,
+    prefix: str = "",
+    on_block: Callable[[str, int], object] = lambda _name, _done: None,
+) -> LayerInfo:
+    """Write a compressed tar. Blocking; for a worker thread.
+
+    Args:
+        entries: from `collect`, sorted.
+        write: takes the compressed bytes, in pieces of about a megabyte.
+        compression: how.
+        mtime_s: seconds since 1970, for every entry.
+        prefix: a directory that holds all entries; it gets an entry of its own, first, and stands
+            before every name.
+        on_block: called for each block of the tar with the entry's name and the bytes of file
+            content read so far. What it raises ends the writing.
+
+    Raises:
+        InvalidPackageError: a file changed since it was found.
+        InvalidArgumentError: `mtime_s` does not fit into a tar header.
+        StorageError: a file cannot be read.
+    """
+    with _digesting() as diff, compress_to(compression, write) as sink:
+
+        def hand_on(block: bytearray) -> None:
+            diff.write(block)
+            sink.write(block)
+            on_block(tar.name, tar.content_bytes)
+
+        tar = TarWriter(hand_on, mtime_s=mtime_s, prefix=prefix)
+        if prefix:
+            tar.add_directory(prefix)
+        for entry in entries:
+            tar.add(entry)
+        tar.close()
+    return LayerInfo(diff_id=diff.digest(), entries=tar.entries, tar_size=tar.size)
+
+
+class _BackgroundDigester:
+    """Hashes blocks in order in a thread of its own, since compressing has the others."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self._pool = pool
+        self._digester = Digester()
+        self._jobs: deque[Future[None]] = deque()
+
+    def write(self, data: bytearray) -> None:
+        if len(self._jobs) >= _HASHING_AHEAD:
+            self._jobs.popleft().result()
+        self._jobs.append(self._pool.submit(self._digester.update, data))
+
+    def digest(self) -> Digest:
+        for job in self._jobs:
+            job.result()
+        return self._digester.digest()
+
+
+@contextmanager
+def _digesting() -> Iterator[_BackgroundDigester]:
+    pool = ThreadPoolExecutor(1, thread_name_prefix="digest")
+    try:
+        yield _BackgroundDigester(pool)
+    finally:
+        pool.shutdown(cancel_futures=False)
+
+
+async def pack(
+    store: PackStore,
+    paths: Sequence[Path],
+    *,
+    name: str | None = None,
+    compression: Compression = DEFAULT,
+    annotations: dict[str, str] | None = None,
+    mtime_s: int | None = None,
+    follow_symlinks: bool = False,
+    on_event: OnEvent = ignore,
+) -> Descriptor:
+    """Write files as a package into a store.
+
+    The same files give the same package on any machine; a version of isal that compresses
+    differently changes the digest of the layer, not that of the tar, which the config records.
+
+    Args:
+        store: where to.
+        paths: one directory, for its contents; or files and directories, each packed under its
+            base name.
+        name: tag to give, as the store wants it: the full reference for layouts and archives.
+        compression: of the layer. ocipkg itself reads gzip only.
+        annotations: of the manifest.
+        mtime_s: time of all files, in seconds since 1970; None for ``SOURCE_DATE_EPOCH``, else 0.
+        follow_symlinks: pack what symlinks point to, instead of the links.
+        on_event: told the total, progress about every 4 MiB, and links that leave the package.
+
+    Returns:
+        the descriptor of the manifest.
+
+    Raises:
+        InvalidPackageError: nothing to pack, base names that collide, a special file, a name that
+            is not UTF-8, or a file that changed while it was read.
+        NotFoundError: a path is not there.
+        StorageError: a file cannot be read.
+        UnsupportedError: the store cannot do what is needed.
+    """
+    mtime_s = source_date_epoch() if mtime_s is None else mtime_s
+    layer_type = _layer_type(compression)
+    entries = await to_thread.run_sync(
+        lambda: collect(paths, follow_symlinks=follow_symlinks, check=from_thread.check_cancelled)
+    )
+    _warn_of_links(entries, on_event)
+    layer = await push_layer(
+        store,
+        entries,
+        media_type=layer_type,
+        compression=compression,
+        mtime_s=mtime_s,
+        on_event=on_event,
+    )
+    config = encode_json(
+        {
+            "layers": {layer.descriptor.digest: top_level(entries)},
+            # Ours; ocipkg ignores it. It identifies the content however it is compressed.
+            "diffIds": {layer.descriptor.digest: layer.info.diff_id},
+        }
+    )
+    config_descriptor = Descriptor.of(config, media_types.OCIPKG_CONFIG)
+    await store.push(config_descriptor, BytesSource(config))
+    manifest = Manifest.build(
+        artifact_type=media_types.OCIPKG_ARTIFACT,
+        config=config_descriptor,
+        layers=(layer.descriptor.plain(),),
+        annotations=annotations,
+    )
+    await push_manifest(store, manifest, name=name)
+    return manifest.descriptor
+
+
+def _layer_type(compression: Compression) -> str:
+    if compression.algorithm == "none":
+        raise UnsupportedError(
+            "a package has no uncompressed form", hint="use gzip with level 0, or zstd"
+        )
+    if compression.algorithm == "zstd":
+        return media_types.OCIPKG_LAYER_TAR_ZSTD
+    return media_types.OCIPKG_LAYER_TAR_GZIP
+
+
+async def push_layer(
+    store: StreamPusher,
+    entries: Sequence[Entry],
+    *,
+    media_type: str,
+    compression: Compression,
+    mtime_s: int,
+    prefix: str = "",
+    on_event: OnEvent = ignore,
+) -> PackedLayer:
+    """Write entries as one layer into a store, with progress.
+
+    Raises:
+        InvalidPackageError, InvalidArgumentError, StorageError: as `write_layer`.
+    """
+    total = sum(entry.size for entry in entries)
+    infos: list[LayerInfo] = []
+
+    def produce(write: Callable[[bytes], None]) -> None:
+        told = 0
+
+        def on_block(name: str, done: int) -> None:
+            nonlocal told
+            from_thread.check_cancelled()
+            if done - told >= PROGRESS_BYTES:
+                told = done
+                event = Progressed(action="pack", name=name, done=done, total=total)
+                from_thread.run_sync(on_event, event)
+
+        info = write_layer(
+            entries,
+            write,
+            compression=compression,
+            mtime_s=mtime_s,
+            prefix=prefix,
+            on_block=on_block,
+        )
+        infos.append(info)
+
+    on_event(Planned(action="pack", name=prefix, total=total))
+    on_event(Started(action="pack", name=prefix, total=total))
+    descriptor = await store.push_stream(media_type, ProducerSource(produce))
+    on_event(Finished(action="pack", name=prefix, descriptor=descriptor, done=total))
+    return PackedLayer(descriptor=descriptor, info=infos[-1])
+
+
+async def push_manifest(store: Pusher, manifest: Manifest, *, name: str | None) -> None:
+    """Push a manifest, and name it where a name is given.
+
+    Raises:
+        UnsupportedError: a name is given, and the store has none.
+    """
+    source = BytesSource(manifest.raw)
+    if name is None:
+        await store.push(manifest.descriptor, source)
+    elif isinstance(store, TaggedPusher):
+        await store.push_tagged(manifest.descriptor, source, name)
+    elif isinstance(store, Tagger):
+        await store.push(manifest.descriptor, source)
+        await store.tag(manifest.descriptor, name)
+    else:
+        raise UnsupportedError("this store cannot name what it holds", hint="leave out the name")
+
+
+def _warn_of_links(entries: Iterable[Entry], on_event: OnEvent) -> None:
+    names = [entry.name for entry in leaving_links(entries)]
+    if names:
+        shown = ", ".join(ascii(name) for name in names[:_SHOWN])
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        text = (
+            f"symlinks that point out of the package are refused when it is unpacked: {shown}{more}"
+        )
+        on_event(Warned(action="pack", text=text))
