@@ -3,7 +3,6 @@
 There is one verifying reader; every store wraps its own raw stream in it.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Protocol
 
@@ -71,7 +70,7 @@ class BlobReader:
             return b""
         data = await self._gather(max_bytes)
         if len(data) > _INLINE_BYTES:
-            await run_in_thread(functools.partial(self._digester.update, data))
+            await run_in_thread(self._digester.update, data)
         else:
             self._digester.update(data)
         await self._check_end(data)
@@ -93,7 +92,7 @@ class BlobReader:
         while not self._ended:
             data = await self._gather(READ_BYTES)
             if data:
-                await run_in_thread(functools.partial(consume, data))
+                await run_in_thread(consume, data)
             await self._check_end(data)
 
     async def read_all(self, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> bytes:
@@ -183,4 +182,4 @@ class FileStream:
 
     async def read(self, max_bytes: int, /) -> bytes:
         """Return the next bytes."""
-        return await run_in_thread(functools.partial(self._read, max_bytes))
+        return await run_in_thread(self._read, max_bytes)

@@ -2,17 +2,18 @@
 
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, TypeVarTuple
 
 import anyio
 from anyio import to_thread
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 _POLL_S = 0.002
 
 
-async def run_in_thread(function: Callable[[], T]) -> T:
+async def run_in_thread(function: Callable[[*Ts], T], *args: *Ts) -> T:
     """Run a blocking function in a worker thread; even when cancelled, return after its end.
 
     anyio waits for the thread when one of its own scopes is cancelled. A cancellation that comes
@@ -27,7 +28,7 @@ async def run_in_thread(function: Callable[[], T]) -> T:
         with running:
             if cancelled:
                 raise RuntimeError("cancelled before it began")  # nobody waits for the outcome
-            return function()
+            return function(*args)
 
     try:
         return await to_thread.run_sync(run)
