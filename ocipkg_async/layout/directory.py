@@ -1,0 +1,282 @@
+"""An image-layout directory as a store (image-spec v1.1 ``image-layout.md``).
+
+Blobs are written beside their final place and renamed; ``index.json`` is changed under a lock
+that holds between processes, read anew each time, and replaced by rename. Reading needs no lock.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Self
+
+from anyio import to_thread
+
+from ..content import BlobReader, BytesSource, Source
+from ..content.locks import file_lock
+from ..errors import NotFoundError, UnsupportedError
+from ..spec import Descriptor, Digest, Index, parse_document
+from ..spec.image_layout import BLOBS
+from . import index_file, names, opening, sweeping
+from .blob_folder import BlobFolder
+from .index_file import Tree
+from .index_json import IndexJson
+from .lookup import IndexedStore
+from .sweeping import Problem
+
+
+class Layout(IndexedStore):
+    """A folder with ``oci-layout``, ``index.json`` and blobs. Open one with `Layout.open`.
+
+    It holds nothing open, needs no closing, and may be used by many tasks and processes at once.
+
+    Attributes:
+        path: the folder.
+    """
+
+    def __init__(self, path: Path, blobs: BlobFolder, *, shared: bool) -> None:
+        """Take an opened folder; use `open` instead."""
+        super().__init__()
+        self.path = path
+        self._blobs = blobs
+        self._shared = shared
+        self._index = IndexJson(path)
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path,
+        *,
+        create: bool = False,
+        read_only: bool = False,
+        blobs: Path | None = None,
+        durable: bool = False,
+    ) -> Self:
+        """Open a layout.
+
+        Args:
+            path: its folder.
+            create: make it if the folder is missing or empty.
+            read_only: refuse every change; then the ``oci-layout`` file may be missing.
+            blobs: a folder of blobs shared with other layouts, ``<blobs>/sha256/<hex>`` (I-10).
+                Nothing is ever removed from it.
+            durable: flush each blob to the disk before it gets its name. Without it a power cut
+                may leave short blobs, which are noticed and fetched again; ``index.json`` is
+                always flushed.
+
+        Raises:
+            NotFoundError: there is nothing at `path`.
+            InvalidLayoutError: it is not an image layout, or has content but no ``oci-layout``.
+            StorageError: the file system refused.
+        """
+        if create and not read_only and await to_thread.run_sync(opening.is_blank, path):
+            await to_thread.run_sync(opening.make_folder, path)
+            async with file_lock(path / opening.LOCK):
+                await to_thread.run_sync(opening.initialise, path)
+        await to_thread.run_sync(lambda: opening.check_layout(path, needs_marker=not read_only))
+        folder = BlobFolder(blobs or path / BLOBS, writable=not read_only, durable=durable)
+        return cls(path, folder, shared=blobs is not None)
+
+    async def entries(self) -> list[Descriptor]:
+        """Return the entries of ``index.json``, with their annotations.
+
+        Raises:
+            InvalidLayoutError: it is missing or not an image index.
+        """
+        return await self._index.entries()
+
+    async def size_of(self, digest: Digest) -> int | None:
+        """Return the size of a blob's file, unverified, or None if there is none."""
+        return await self._blobs.size_of(digest)
+
+    async def exists(self, descriptor: Descriptor) -> bool:
+        """Whether content of this digest and size is there; a document must be listed too."""
+        if not await self._blobs.has(descriptor):
+            return False
+        return not descriptor.is_document or await self._documents.is_listed(descriptor)
+
+    def fetch(self, descriptor: Descriptor) -> AbstractAsyncContextManager[BlobReader]:
+        """Open content for reading, verified on the way.
+
+        Raises:
+            NotFoundError: it is not there.
+            StorageError: it cannot be read.
+        """
+        return self._blobs.fetch(descriptor)
+
+    def local_path(self, descriptor: Descriptor) -> Path | None:
+        """Return the file that holds a blob, or None. Its content is not verified by this."""
+        path = self._blobs.file(descriptor.digest)
+        return path if path.is_file() else None
+
+    async def push(self, descriptor: Descriptor, source: Source) -> None:
+        """Store content, verified; a document is listed, untagged, in ``index.json``.
+
+        Raises:
+            IntegrityError: the source's bytes are not what `descriptor` says.
+            InvalidDocumentError: it is no valid document of its media type.
+            DiskFullError, StorageError: the file system refused; nothing is visible.
+        """
+        self._check_writable()
+        if descriptor.is_document:
+            await self._push_document(descriptor, source, None)
+        else:
+            await self._blobs.push(descriptor, source)
+
+    async def push_tagged(self, descriptor: Descriptor, source: Source, name: str) -> None:
+        """Store a document and name it, in one change of ``index.json``.
+
+        Raises:
+            InvalidReferenceError: `name` cannot be a name.
+            IntegrityError, InvalidDocumentError, StorageError: as `push`.
+        """
+        self._check_writable()
+        await self._push_document(descriptor, source, names.check_name(name))
+
+    async def push_stream(self, media_type: str, source: Source) -> Descriptor:
+        """Store a blob whose digest is not known before; return its descriptor.
+
+        Raises:
+            DiskFullError, StorageError: the file system refused; nothing is visible.
+        """
+        self._check_writable()
+        return await self._blobs.push_stream(media_type, source)
+
+    async def adopt(self, digest: Digest, file: Path) -> None:
+        """Take over a finished, verified blob of the same file system, by rename.
+
+        A document is not listed by this; `tag` or `push` lists it.
+
+        Raises:
+            StorageError: it cannot be renamed.
+        """
+        self._check_writable()
+        await self._blobs.adopt(digest, file)
+
+    async def link_blob(self, digest: Digest, other: "Layout") -> bool:
+        """Take a blob over from another layout: a hard link, or a copy where that is impossible.
+
+        Returns:
+            False if it is not there.
+
+        Raises:
+            IntegrityError: a copied blob was not what its digest says.
+            DiskFullError, StorageError: the file system refused.
+        """
+        self._check_writable()
+        return await self._blobs.link(digest, other._blobs)  # noqa: SLF001 - of the same class
+
+    async def tag(self, descriptor: Descriptor, name: str) -> None:
+        """Let `name` point to a document, and to it alone (I-06).
+
+        Raises:
+            NotFoundError: the document is not here.
+            InvalidReferenceError: `name` cannot be a name.
+        """
+        names.check_name(name)
+        self._check_writable()
+        if not await self._blobs.has(descriptor):
+            raise NotFoundError(
+                f"{descriptor.digest} is not in the layout {self.path}", hint="push it first"
+            )
+        await self._edit(lambda tree: index_file.with_name(tree, descriptor, name))
+
+    async def untag(self, name: str) -> None:
+        """Remove a name; its content and other names of it stay.
+
+        Raises:
+            NotFoundError: no entry has exactly this name.
+        """
+        self._check_writable()
+        await self._edit(lambda tree: index_file.without_name(tree, name))
+
+    async def delete(self, descriptor: Descriptor, *, force: bool = False) -> None:
+        """Remove a blob, or a document with all its names.
+
+        The file of a document stays while another document lists it; what the document itself
+        lists goes with `collect`.
+
+        Args:
+            descriptor: what to remove.
+            force: remove a document's file even if another document lists it.
+
+        Raises:
+            NotFoundError: it is not there.
+            UnsupportedError: it is a blob in a shared folder.
+        """
+        self._check_writable()
+        if self._shared and not descriptor.is_document:
+            raise UnsupportedError("nothing is removed from a shared folder of blobs")
+        digest = descriptor.digest
+        async with self._index.locked():
+            before = await self.entries()
+            there = await self.size_of(digest) is not None
+            rest = [entry for entry in before if entry.digest != digest]
+            if not there and len(rest) == len(before):
+                raise NotFoundError(f"{digest} is not in the layout {self.path}")
+            keep = descriptor.is_document and not force
+            keep = keep and await self._documents.is_needed(digest, rest)
+            await self._index.change(lambda tree: index_file.without_digest(tree, digest))
+            if not keep and not self._shared:
+                await self._blobs.remove(digest)
+
+    async def collect(
+        self, *, grace_s: float = 3600.0, dry_run: bool = False
+    ) -> list[tuple[Digest, int]]:
+        """Remove blobs that nothing in ``index.json`` needs, and unfinished files (I-09).
+
+        Kept are all entries with what they list and refer to, and everything younger than
+        `grace_s` seconds, which a push in progress may be about to list.
+
+        Returns:
+            digest and size of what was removed, or would be with `dry_run`.
+
+        Raises:
+            IntegrityError, InvalidDocumentError: a document is damaged, so what it needs is not
+                known; nothing was removed.
+            UnsupportedError: the blobs are in a shared folder.
+        """
+        self._check_writable()
+        if self._shared:
+            raise UnsupportedError("nothing is removed from a shared folder of blobs")
+        async with self._index.locked():
+            needed = await self._documents.reachable(await self.entries(), subjects=True)
+            return await to_thread.run_sync(
+                lambda: sweeping.sweep(
+                    self.path,
+                    self._blobs.path,
+                    keep=frozenset(needed),
+                    older_than_s=grace_s,
+                    now_s=time.time(),
+                    dry_run=dry_run,
+                )
+            )
+
+    async def verify(self) -> list[Problem]:
+        """Hash every blob again, and look for every piece that ``index.json`` needs."""
+        blobs = await to_thread.run_sync(sweeping.list_blobs, self._blobs.path)
+        return await sweeping.verify(self, blobs, await self.entries())
+
+    async def _push_document(
+        self, descriptor: Descriptor, source: Source, name: str | None
+    ) -> None:
+        async with source.open() as stream:
+            raw = await BlobReader(stream, descriptor).read_all()
+        document = parse_document(raw, media_type=descriptor.media_type, digest=descriptor.digest)
+        children = [d.digest for d in document.manifests] if isinstance(document, Index) else []
+        await self._blobs.push(descriptor, BytesSource(raw))
+
+        def change(tree: Tree) -> Tree:
+            if name is not None:
+                tree = index_file.with_name(tree, descriptor, name)
+            return index_file.with_document(tree, descriptor, children)
+
+        await self._edit(change)
+
+    async def _edit(self, edit: Callable[[Tree], Tree]) -> None:
+        async with self._index.locked():
+            await self._index.change(edit)
+
+    def _check_writable(self) -> None:
+        if not self._blobs.writable:
+            raise UnsupportedError(f"the layout {self.path} was opened for reading only")

@@ -1,0 +1,153 @@
+"""What the documents of one layout say of each other: children, subjects, referrers.
+
+A layout has no table of these; they are read from the manifests, which never change, so what was
+read once is remembered.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..content import Fetcher, fetch_bytes, fetch_document
+from ..content.reader import MAX_DOCUMENT_BYTES
+from ..errors import InvalidDocumentError, NotFoundError, UnsupportedError
+from ..spec import Descriptor, Digest, media_types, parse_document
+from . import names
+
+# Some kilobytes each; enough for every repository but the largest.
+_REMEMBERED = 4096
+
+
+class Listed(Fetcher, Protocol):
+    """A store with an ``index.json``."""
+
+    async def entries(self) -> list[Descriptor]:
+        """Return the entries of ``index.json``."""
+        ...
+
+    async def size_of(self, digest: Digest) -> int | None:
+        """Return the size of a blob, or None if it is not there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What one document points to, and its entry in a list of referrers."""
+
+    successors: tuple[Descriptor, ...]
+    subject: Descriptor | None
+    referrer: Descriptor
+
+
+class Documents:
+    """The documents of one store."""
+
+    def __init__(self, store: Listed) -> None:
+        self._store = store
+        self._links: dict[tuple[Digest, str], Links] = {}
+
+    async def resolve(self, name: str) -> Descriptor:
+        """Return what a name or digest points to, as `names.find`.
+
+        A digest that is not listed is looked for among the blobs; a document is told from a blob
+        by its content.
+
+        Raises:
+            NotFoundError, InvalidLayoutError, InvalidArgumentError, IntegrityError
+        """
+        digest = names.as_digest(name)
+        entries = await self._store.entries()
+        if digest is None:
+            return names.find(entries, name).plain()
+        size = await self._store.size_of(digest)
+        if size is None:
+            raise NotFoundError(f"{digest} is not in this layout")
+        listed = next((entry for entry in entries if entry.digest == digest), None)
+        return listed.plain() if listed else await self._describe(digest, size)
+
+    async def _describe(self, digest: Digest, size: int) -> Descriptor:
+        blob = Descriptor(media_type=media_types.OCTET_STREAM, digest=digest, size=size)
+        if size > MAX_DOCUMENT_BYTES:
+            return blob
+        raw = await fetch_bytes(self._store, blob)
+        try:
+            return parse_document(raw, digest=digest).descriptor
+        except (InvalidDocumentError, UnsupportedError):
+            return blob
+
+    async def is_listed(self, descriptor: Descriptor) -> bool:
+        """Whether a document is in ``index.json``, or below an index that is."""
+        entries = await self._store.entries()
+        if any(entry.digest == descriptor.digest for entry in entries):
+            return True
+        return any(d.digest == descriptor.digest for d in await self._listed(entries))
+
+    async def referrers(self, subject: Digest, artifact_type: str | None) -> list[Descriptor]:
+        """Return the listed manifests whose subject is `subject` (I-11)."""
+        found = []
+        for descriptor in await self._listed(await self._store.entries()):
+            links = await self.links(descriptor)
+            if links is None or links.subject is None or links.subject.digest != subject:
+                continue
+            if artifact_type in {None, links.referrer.artifact_type}:
+                found.append(links.referrer)
+        return found
+
+    async def reachable(
+        self, roots: Iterable[Descriptor], *, subjects: bool
+    ) -> dict[Digest, Descriptor]:
+        """Return everything that `roots` need; with `subjects` also what they refer to."""
+        found: dict[Digest, Descriptor] = {}
+        todo = list(roots)
+        while todo:
+            descriptor = todo.pop()
+            known = found.setdefault(descriptor.digest, descriptor)
+            # The same digest may be met first as a blob, then as a document.
+            if known is not descriptor and (known.is_document or not descriptor.is_document):
+                continue
+            found[descriptor.digest] = descriptor
+            links = await self.links(descriptor)
+            if links is not None:
+                todo.extend(links.successors)
+                if subjects and links.subject is not None:
+                    todo.append(links.subject)
+        return found
+
+    async def is_needed(self, digest: Digest, roots: Iterable[Descriptor]) -> bool:
+        """Whether a document below `roots` lists `digest` among its parts."""
+        return digest in await self.reachable(roots, subjects=False)
+
+    async def links(self, descriptor: Descriptor) -> Links | None:
+        """Return what a document points to; None for a blob, or a document that is not there."""
+        if not descriptor.is_document:
+            return None
+        key = (descriptor.digest, descriptor.media_type)
+        if key not in self._links:
+            try:
+                document = await fetch_document(self._store, descriptor)
+            except NotFoundError:
+                return None  # a layout may be thin (I-03)
+            if len(self._links) >= _REMEMBERED:
+                del self._links[next(iter(self._links))]
+            self._links[key] = Links(
+                document.successors, document.subject, document.referrer_descriptor
+            )
+        return self._links[key]
+
+    async def _listed(self, entries: Iterable[Descriptor]) -> list[Descriptor]:
+        """Return the documents in ``index.json`` and below its indexes, each once."""
+        found: dict[Digest, Descriptor] = {}
+        todo = list(_documents(entries))[::-1]
+        while todo:
+            descriptor = todo.pop()
+            if descriptor.digest in found:
+                continue
+            found[descriptor.digest] = descriptor
+            if media_types.is_index(descriptor.media_type):
+                links = await self.links(descriptor)
+                todo.extend(list(_documents(links.successors if links else ()))[::-1])
+        return list(found.values())
+
+
+def _documents(descriptors: Iterable[Descriptor]) -> Iterator[Descriptor]:
+    return (descriptor for descriptor in descriptors if descriptor.is_document)

@@ -1,0 +1,164 @@
+"""Edits of ``index.json`` on the raw JSON, as pure functions: tree in, new tree out.
+
+Editing the parsed JSON instead of typed values keeps what other tools wrote: unknown members,
+entries of unknown media types, annotations. No function changes its argument.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from ..errors import InvalidDocumentError, InvalidLayoutError, NotFoundError, UnsupportedError
+from ..spec import Descriptor, Digest, annotations, media_types, parse_document
+from ..spec.decoding import convert, decode_json
+
+Tree = dict[str, Any]
+Entry = dict[str, Any]
+
+MAX_BYTES = 20 << 20
+"""Largest ``index.json`` that is read: containerd's limit, so a larger one could not travel."""
+
+_NAME_KEYS = (annotations.REF_NAME, annotations.CONTAINERD_IMAGE_NAME)
+# The members of an entry that say nothing beyond "this document is here".
+_BARE = frozenset({"mediaType", "digest", "size"})
+
+
+def empty() -> Tree:
+    """Return an index without entries."""
+    return {"schemaVersion": 2, "mediaType": media_types.OCI_INDEX, "manifests": []}
+
+
+def decode(data: bytes, *, where: str) -> Tree:
+    """Parse ``index.json`` (I-02).
+
+    Args:
+        data: its bytes.
+        where: the layout it belongs to, for the error.
+
+    Raises:
+        InvalidLayoutError: it is not an image index.
+    """
+    try:
+        parse_document(data, media_type=media_types.OCI_INDEX)
+    except (InvalidDocumentError, UnsupportedError) as error:
+        raise InvalidLayoutError(
+            f"the index.json of {where} is not an image index: {error}", hint=error.hint
+        ) from error
+    tree: Tree = decode_json(data, what="index.json")
+    return tree
+
+
+def encode(tree: Tree) -> bytes:
+    """Serialise with ``mediaType`` and in a fixed order: named entries by name, then the others.
+
+    The bytes depend on the set of entries alone, not on the order in which they came.
+    """
+    members = {**empty(), **tree}
+    members["manifests"] = sorted(tree["manifests"], key=_order)
+    return json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def descriptors(tree: Tree) -> list[Descriptor]:
+    """Return the entries as typed values, annotations included."""
+    return list(convert(tree["manifests"], tuple[Descriptor, ...], what="index.json"))
+
+
+def with_name(tree: Tree, descriptor: Descriptor, name: str) -> Tree:
+    """Let `name` point to `descriptor` alone (I-06).
+
+    An untagged entry of the same digest takes the name; the document that had the name before
+    stays, untagged if it has no other name. The same document under two names is two entries.
+    """
+    entries = _entries(tree)
+    holders = [e for e in entries if name in _names(e)]
+    if [(e["digest"], _ref_name(e)) for e in holders] == [(descriptor.digest, name)]:
+        return tree
+    entries = _drop_name(entries, name)
+    untagged = next(
+        (e for e in entries if e["digest"] == descriptor.digest and not _names(e)), None
+    )
+    base = _bare(descriptor) if untagged is None else untagged
+    entries = [e for e in entries if e is not untagged]
+    notes = {**(base.get("annotations") or {}), annotations.REF_NAME: name}
+    return _with(tree, [*entries, {**base, "annotations": notes}])
+
+
+def without_name(tree: Tree, name: str) -> Tree:
+    """Take `name` away; its document stays, untagged if it has no other name.
+
+    Raises:
+        NotFoundError: no entry has exactly this name.
+    """
+    entries = _entries(tree)
+    if not any(name in _names(entry) for entry in entries):
+        raise NotFoundError(f"there is no tag {name!r} in this layout")
+    return _with(tree, _drop_name(entries, name))
+
+
+def with_document(tree: Tree, descriptor: Descriptor, children: Iterable[Digest] = ()) -> Tree:
+    """List a document, untagged, unless it is listed already (C-36).
+
+    Bare entries of its `children`, the manifests of an index, go: they are reachable through it.
+    """
+    below = set(children) - {descriptor.digest}
+    entries = [e for e in _entries(tree) if not (e["digest"] in below and _is_bare(e))]
+    if not any(e["digest"] == descriptor.digest for e in entries):
+        entries.append(_bare(descriptor))
+    return _with(tree, entries)
+
+
+def without_digest(tree: Tree, digest: Digest) -> Tree:
+    """Take away all entries of a document, whatever their names."""
+    return _with(tree, [e for e in _entries(tree) if e["digest"] != digest])
+
+
+def _drop_name(entries: list[Entry], name: str) -> list[Entry]:
+    kept = [entry for entry in entries if name not in _names(entry)]
+    for entry in entries:
+        if name in _names(entry):
+            stripped = _without_name(entry, name)
+            if _names(stripped) or all(e["digest"] != entry["digest"] for e in kept):
+                kept.append(stripped)
+    return kept
+
+
+def _without_name(entry: Entry, name: str) -> Entry:
+    notes = entry.get("annotations") or {}
+    kept = {k: v for k, v in notes.items() if not (k in _NAME_KEYS and v == name)}
+    rest = {k: v for k, v in entry.items() if k != "annotations"}
+    return {**rest, "annotations": kept} if kept else rest
+
+
+def _entries(tree: Tree) -> list[Entry]:
+    return list(tree["manifests"])
+
+
+def _with(tree: Tree, entries: list[Entry]) -> Tree:
+    return tree if entries == tree["manifests"] else {**tree, "manifests": entries}
+
+
+def _bare(descriptor: Descriptor) -> Entry:
+    return {
+        "mediaType": descriptor.media_type,
+        "digest": str(descriptor.digest),
+        "size": descriptor.size,
+    }
+
+
+def _is_bare(entry: Entry) -> bool:
+    return _BARE.issuperset(key for key, value in entry.items() if value)
+
+
+def _names(entry: Entry) -> list[str]:
+    notes = entry.get("annotations") or {}
+    return [notes[key] for key in _NAME_KEYS if key in notes]
+
+
+def _ref_name(entry: Entry) -> str | None:
+    name: str | None = (entry.get("annotations") or {}).get(annotations.REF_NAME)
+    return name
+
+
+def _order(entry: Entry) -> tuple[bool, list[str], str]:
+    names = _names(entry)
+    return (not names, names, entry["digest"])
