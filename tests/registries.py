@@ -12,11 +12,11 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
@@ -24,6 +24,9 @@ from anyio.from_thread import start_blocking_portal
 
 from peers import require
 from token_server import ISSUER, SERVICE, TokenServer, new_authority
+
+if TYPE_CHECKING:
+    from ocipkg_async.server.embedded import EmbeddedRegistry
 
 START_TIMEOUT_S = 20
 STOP_TIMEOUT_S = 10
@@ -65,6 +68,40 @@ def plain_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running
     """Debian's distribution 2.8 over plain HTTP, open to everybody."""
     with docker_registry(tmp_path_factory.mktemp("plain_registry")) as running:
         yield RunningRegistry(host=running.host, log=running.log)
+
+
+@pytest.fixture(scope="session")
+def distribution_v3_registry(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[RunningRegistry]:
+    """Distribution 3 over plain HTTP, open to everybody; ``nox -s peers`` builds it."""
+    program = require("registry")
+    folder = tmp_path_factory.mktemp("distribution_v3_registry")
+    with docker_registry(folder, program=program) as running:
+        yield RunningRegistry(host=running.host, log=running.log)
+
+
+@pytest.fixture
+async def embedded() -> AsyncIterator["EmbeddedRegistry"]:
+    """Our own registry, empty, in the test's event loop."""
+    from ocipkg_async.server.embedded import EmbeddedRegistry
+
+    async with EmbeddedRegistry() as running:
+        yield running
+
+
+@pytest.fixture(
+    params=["embedded", pytest.param("docker-registry", marks=pytest.mark.interop)],
+)
+async def registry(request: pytest.FixtureRequest) -> AsyncIterator[RunningRegistry]:
+    """Our own registry and a real one, open to everybody: what one takes the other must take."""
+    if request.param == "embedded":
+        from ocipkg_async.server.embedded import EmbeddedRegistry
+
+        async with EmbeddedRegistry() as running:
+            yield RunningRegistry(host=running.host)
+    else:
+        yield request.getfixturevalue("plain_registry")
 
 
 @pytest.fixture(scope="session")
@@ -195,11 +232,12 @@ class Process:
 def docker_registry(
     folder: Path,
     *,
+    program: str | None = None,
     auth: Mapping[str, Any] | None = None,
     tls: Mapping[str, Any] | None = None,
 ) -> Iterator[Process]:
-    """Run Debian's docker-registry with its data in `folder` until the block ends."""
-    program = require("docker-registry")
+    """Run `program`, else Debian's docker-registry, on data in `folder` until the block ends."""
+    program = program or require("docker-registry")
     config: dict[str, Any] = {
         "version": "0.1",
         "log": {"level": "info", "accesslog": {"disabled": False}},

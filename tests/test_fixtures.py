@@ -6,8 +6,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import aiohttp
 import pytest
 
+from ocipkg_async.server.embedded import EmbeddedRegistry
 from peers import require
 from registries import RunningRegistry
 from token_server import SERVICE, TokenServer
@@ -75,7 +77,9 @@ def write_layout(folder: Path) -> None:
     (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
 
 
-@pytest.mark.parametrize("name", ["plain", "htpasswd", "tls", "mutual_tls", "token"])
+@pytest.mark.parametrize(
+    "name", ["plain", "htpasswd", "tls", "mutual_tls", "token", "distribution_v3"]
+)
 def test_each_registry_takes_and_gives_an_image(
     name: str, request: pytest.FixtureRequest, repository_name: str, tmp_path: Path
 ) -> None:
@@ -168,3 +172,18 @@ def test_token_server_gives_refresh_tokens(
     assert status(token_registry, uploads, "-X", "POST", *bearer(second)) == "202"
     assert "errors" in post(grant_type="password", username="alice", password="wrong")
     assert "errors" in post(grant_type="refresh_token", refresh_token="unknown")
+
+
+async def test_registry_is_the_embedded_and_a_real_one(
+    registry: RunningRegistry, repository_name: str
+) -> None:
+    tags = f"{registry.url}/v2/{repository_name}/tags/list"
+    async with aiohttp.ClientSession() as session, session.get(tags) as answer:
+        assert answer.status == 404
+        assert (await answer.json())["errors"][0]["code"] == "NAME_UNKNOWN"
+
+
+async def test_embedded_registry_answers(embedded: EmbeddedRegistry) -> None:
+    async with aiohttp.ClientSession() as session:
+        answer = await session.get(f"http://{embedded.host}/v2/")
+        assert answer.status == 200
