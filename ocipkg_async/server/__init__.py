@@ -1,0 +1,6 @@
+"""An OCI registry in this process: a server for tests, demonstrations and small networks."""
+
+from .application import OnRequest, RequestLog
+from .embedded import EmbeddedRegistry
+
+__all__ = ["EmbeddedRegistry", "OnRequest", "RequestLog"]

@@ -1,0 +1,120 @@
+"""One request's way through the server: route, handler, error document, log line."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from ..errors import OCIError
+from . import blobs, listings, manifests, uploads
+from .failures import JSON, RefusedError, error_body, from_error
+from .routes import Kind, Route, find_route
+from .service import Service
+
+Handler = Callable[[Service, web.BaseRequest, Route], Awaitable[web.StreamResponse]]
+
+_HANDLERS: dict[tuple[Kind, str], Handler] = {
+    (Kind.BASE, "GET"): listings.ping,
+    (Kind.CATALOG, "GET"): listings.catalog,
+    (Kind.TAGS, "GET"): listings.tags,
+    (Kind.REFERRERS, "GET"): listings.referrers,
+    (Kind.BLOB, "GET"): blobs.read,
+    (Kind.BLOB, "DELETE"): blobs.delete,
+    (Kind.MANIFEST, "GET"): manifests.read,
+    (Kind.MANIFEST, "PUT"): manifests.push,
+    (Kind.MANIFEST, "DELETE"): manifests.delete,
+    (Kind.UPLOADS, "POST"): uploads.begin,
+    (Kind.UPLOAD, "GET"): uploads.ask,
+    (Kind.UPLOAD, "PATCH"): uploads.add,
+    (Kind.UPLOAD, "PUT"): uploads.close,
+    (Kind.UPLOAD, "DELETE"): uploads.cancel,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestLog:
+    """One answered request.
+
+    Attributes:
+        method: HTTP method.
+        path: path without its query.
+        status: HTTP status of the answer, or 0 when the connection broke before one.
+        received_bytes: announced length of the request's body; 0 where none was announced.
+        sent_bytes: length of the answer's body.
+        seconds: from the request's headers to the last byte of the answer.
+    """
+
+    method: str
+    path: str
+    status: int
+    received_bytes: int
+    sent_bytes: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.method} {self.path} {self.status} in={self.received_bytes}"
+            f" out={self.sent_bytes} {self.seconds * 1000:.1f}ms"
+        )
+
+
+OnRequest = Callable[[RequestLog], None]
+
+
+class Dispatcher:
+    """Answers every request of one registry."""
+
+    def __init__(self, service: Service, on_request: OnRequest | None) -> None:
+        self._service = service
+        self._on_request = on_request
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request, whatever it is."""
+        if self._on_request is None:
+            return await self._answer(request)
+        started_s = time.perf_counter()
+        status, sent = 0, 0
+        try:
+            response = await self._answer(request)
+            await response.prepare(request)
+            await response.write_eof()
+            status, sent = response.status, _length(request, response)
+        finally:
+            self._on_request(
+                RequestLog(
+                    method=request.method,
+                    path=request.path,
+                    status=status,
+                    received_bytes=request.content_length or 0,
+                    sent_bytes=sent,
+                    seconds=time.perf_counter() - started_s,
+                )
+            )
+        return response
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        try:
+            try:
+                return await self._handle(request)
+            except OCIError as error:
+                raise from_error(error) from error
+        except RefusedError as refused:
+            return _refusal(refused)
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        route = find_route(request.method, request.raw_path)
+        method = "GET" if request.method == "HEAD" else request.method
+        return await _HANDLERS[route.kind, method](self._service, request, route)
+
+
+def _refusal(refused: RefusedError) -> web.Response:
+    return web.Response(
+        status=refused.status,
+        body=error_body(refused.code, str(refused)),
+        headers={"Content-Type": JSON, **refused.headers},
+    )
+
+
+def _length(request: web.BaseRequest, response: web.StreamResponse) -> int:
+    return 0 if request.method == "HEAD" else response.content_length or 0

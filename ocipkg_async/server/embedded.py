@@ -1,0 +1,234 @@
+"""The registry as a context manager (C-30)."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import NoReturn, Self
+
+import anyio
+from aiohttp import web
+from anyio import to_thread
+
+from ..content.locks import file_lock
+from ..errors import (
+    ClosedError,
+    ConnectError,
+    InvalidArgumentError,
+    StorageError,
+    TimedOutError,
+    storage_errors,
+)
+from ..spec.reference import is_loopback
+from .application import Dispatcher, OnRequest
+from .repositories import Repositories
+from .service import MAX_MANIFEST_BYTES, MAX_PAGE_ENTRIES, Options, Service
+from .sessions import Sessions
+
+UPLOADS = "_uploads"
+"""Unfinished uploads, beside the repositories and in their file system; no repository has this name."""
+LOCK = ".registry.lock"
+READ_BUFFER_BYTES = 1 << 20
+"""How much of a body may wait for the handler; the event loop receives up to 256 KiB at once."""
+
+
+class EmbeddedRegistry:
+    """An OCI registry in this process, over image-layout folders.
+
+    Example:
+        ::
+
+            async with EmbeddedRegistry(Path("registry")) as registry:
+                print(registry.url)
+
+    Args:
+        root: folder of the repositories, made if missing; None is a private temporary folder
+            that is removed at the end.
+        host: address to listen on.
+        port: port to listen on; 0 takes a free one.
+        insecure_listen: allow an address that other machines can reach. There is no
+            authentication and no TLS.
+        max_manifest_bytes: longest manifest that is taken.
+        delete: allow deleting; else 405.
+        referrers: have the referrers API; else 404, as older registries.
+        sparse: take an index whose manifests are not there.
+        page_entries: longest page of tags, repositories and referrers.
+        shutdown_timeout_s: how long requests in progress may go on at the end.
+        on_request: called on the event loop with each answered request.
+
+    Raises:
+        InvalidArgumentError: the address is not loopback, and `insecure_listen` is not set.
+    """
+
+    def __init__(
+        self,
+        root: Path | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        insecure_listen: bool = False,
+        max_manifest_bytes: int = MAX_MANIFEST_BYTES,
+        delete: bool = True,
+        referrers: bool = True,
+        sparse: bool = False,
+        page_entries: int = MAX_PAGE_ENTRIES,
+        shutdown_timeout_s: float = 1.0,
+        on_request: OnRequest | None = None,
+    ) -> None:
+        if not is_loopback(host) and not insecure_listen:
+            raise InvalidArgumentError(
+                f"{host} can be reached from other machines, and this registry has no passwords",
+                hint="listen on 127.0.0.1, or say that you mean it",
+            )
+        self._root = root
+        self._address = host
+        self._port = port
+        self._shutdown_timeout_s = shutdown_timeout_s
+        self._on_request = on_request
+        self._options = Options(
+            max_manifest_bytes=max_manifest_bytes,
+            delete=delete,
+            referrers=referrers,
+            sparse=sparse,
+            page_entries=page_entries,
+        )
+        self._stack: AsyncExitStack | None = None
+        self._port_bound: int | None = None
+
+    @property
+    def host(self) -> str:
+        """Host and port, as in a reference.
+
+        Raises:
+            ClosedError: the registry is not running.
+        """
+        if self._port_bound is None:
+            raise ClosedError("the registry is not running", hint="enter it with `async with`")
+        address = f"[{self._address}]" if ":" in self._address else self._address
+        return f"{address}:{self._port_bound}"
+
+    @property
+    def url(self) -> str:
+        """Base URL, without a slash at the end.
+
+        Raises:
+            ClosedError: the registry is not running.
+        """
+        return f"http://{self.host}"
+
+    async def __aenter__(self) -> Self:
+        """Start to listen.
+
+        Raises:
+            StorageError: the root cannot be used, or another registry serves it.
+            ConnectError: the address cannot be listened on.
+        """
+        async with AsyncExitStack() as stack:
+            root = await stack.enter_async_context(_folder(self._root))
+            await stack.enter_async_context(_only_one(root))
+            await to_thread.run_sync(_clear_uploads, root / UPLOADS)
+            service = Service(
+                repositories=Repositories(
+                    root, max_manifest_bytes=self._options.max_manifest_bytes
+                ),
+                sessions=Sessions(root / UPLOADS, clock=time.monotonic),
+                options=self._options,
+            )
+            dispatcher = Dispatcher(service, self._on_request)
+            self._port_bound = await self._listen(dispatcher, stack)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop listening, end requests in progress, remove what is temporary."""
+        stack, self._stack, self._port_bound = self._stack, None, None
+        if stack is not None:
+            with anyio.CancelScope(shield=True):
+                await stack.__aexit__(kind, error, trace)
+
+    async def run(self, *, on_start: Callable[[Self], None] | None = None) -> NoReturn:
+        """Serve until cancelled.
+
+        Args:
+            on_start: called once with the running registry, to show its address.
+
+        Raises:
+            StorageError, ConnectError: as when entering.
+        """
+        async with self:
+            if on_start is not None:
+                on_start(self)
+            await anyio.sleep_forever()
+        raise AssertionError  # nothing but an exception ends the sleep
+
+    async def _listen(self, dispatcher: Dispatcher, stack: AsyncExitStack) -> int:
+        application = web.Application()
+        application.router.add_route("*", "/{path:.*}", dispatcher.answer)
+        runner = web.AppRunner(
+            application,
+            access_log=None,
+            # A body with Content-Encoding is content like any other.
+            auto_decompress=False,
+            read_bufsize=READ_BUFFER_BYTES,
+            shutdown_timeout=self._shutdown_timeout_s,
+        )
+        stack.push_async_callback(runner.cleanup)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._address, self._port).start()
+        except OSError as error:
+            raise ConnectError(
+                f"cannot listen on {self._address}:{self._port}: {error.strerror}",
+                hint="choose another port, or 0 for any free one",
+            ) from error
+        port: int = runner.addresses[0][1]
+        return port
+
+
+@asynccontextmanager
+async def _folder(root: Path | None) -> AsyncIterator[Path]:
+    """Make the root folder; a private one is removed at the end."""
+    folder = await to_thread.run_sync(_make_folder, root)
+    try:
+        yield folder
+    finally:
+        if root is None:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+@asynccontextmanager
+async def _only_one(root: Path) -> AsyncIterator[None]:
+    """Keep a second registry off the same root: each trusts its own memory of open uploads."""
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(file_lock(root / LOCK, timeout_s=0))
+        except TimedOutError as error:
+            raise StorageError(
+                f"another registry serves {root}", hint="end it, or choose another folder"
+            ) from error
+        yield
+
+
+def _make_folder(root: Path | None) -> Path:
+    with storage_errors("make the registry's folder"):
+        if root is None:
+            return Path(tempfile.mkdtemp(prefix="oci-registry-")).resolve()
+        root.mkdir(parents=True, exist_ok=True)
+        return root.resolve()
+
+
+def _clear_uploads(folder: Path) -> None:
+    """Remove what a killed registry left; the root's lock says that nobody else writes there."""
+    with storage_errors(f"clear {folder}"):
+        folder.mkdir(exist_ok=True)
+        for file in folder.iterdir():
+            file.unlink()

@@ -1,0 +1,122 @@
+"""Handlers of manifests: read, push, delete (D-40 to D-47, D-75 to D-81, D-110 to D-114)."""
+
+from aiohttp import web
+
+from ..spec import Digest, Index, Manifest
+from ..spec.reference import is_tag
+from .documents import accept_document, missing, needed_blobs, needed_manifests
+from .failures import RefusedError, manifest_unknown, unsupported
+from .repositories import Repository
+from .routes import Route
+from .service import Service, read_digest
+
+MAX_TAGS = 100
+"""Tags in one push; more than ten are to be taken (D-80), and each is an edit of the index."""
+
+
+def _selector(text: str) -> Digest | str:
+    """Tell a digest from a tag by its colon.
+
+    Raises:
+        RefusedError: 400 for a bad digest, 404 for what cannot be a tag (C-01).
+    """
+    if ":" in text:
+        return read_digest(text)
+    if not is_tag(text):
+        raise manifest_unknown(text[:200])
+    return text
+
+
+async def read(service: Service, _request: web.BaseRequest, route: Route) -> web.Response:
+    """GET and HEAD, by tag or digest: the exact bytes that were pushed."""
+    name = _selector(route.target)
+    repository = await service.repositories.existing(route.repository)
+    descriptor = await repository.manifest(name)
+    raw = await repository.read(descriptor)
+    return web.Response(
+        body=raw,
+        headers={
+            "Content-Type": descriptor.media_type,
+            "Docker-Content-Digest": descriptor.digest,
+            "ETag": f'"{descriptor.digest}"',
+        },
+    )
+
+
+async def push(service: Service, request: web.BaseRequest, route: Route) -> web.Response:
+    """PUT, by tag or digest, or by digest with further tags."""
+    digest, tags = _targets(route)
+    raw = await _body(request, service.options.max_manifest_bytes)
+    document = accept_document(raw, content_type=request.headers.get("Content-Type"), digest=digest)
+    repository = await service.repositories.create(route.repository)
+    async with repository.writing:
+        await _check_references(repository, document, sparse=service.options.sparse)
+        await repository.put(document, tags)
+    response = web.Response(
+        status=201,
+        headers={
+            "Location": f"/v2/{route.repository}/manifests/{document.digest}",
+            "Docker-Content-Digest": document.digest,
+        },
+    )
+    if document.subject is not None and service.options.referrers:
+        response.headers["OCI-Subject"] = document.subject.digest
+    if digest is not None:
+        for tag in tags:
+            response.headers.add("OCI-Tag", tag)
+    return response
+
+
+def _targets(route: Route) -> tuple[Digest | None, list[str]]:
+    """Return the digest to push by, if any, and the tags to set."""
+    if ":" not in route.target:
+        digest, tags = None, [route.target]
+    else:
+        digest, tags = read_digest(route.target), list(dict.fromkeys(route.get_all("tag")))
+    if len(tags) > MAX_TAGS:
+        raise RefusedError(414, "MANIFEST_INVALID", f"at most {MAX_TAGS} tags at once")
+    for tag in tags:
+        if not is_tag(tag):
+            raise RefusedError(400, "MANIFEST_INVALID", f"{tag[:200]!r} is not a tag")
+    return digest, tags
+
+
+async def _body(request: web.BaseRequest, max_bytes: int) -> bytes:
+    too_large = RefusedError(413, "MANIFEST_INVALID", f"a manifest has at most {max_bytes} bytes")
+    if (request.content_length or 0) > max_bytes:
+        raise too_large
+    pieces: list[bytes] = []
+    size = 0
+    while piece := await request.content.readany():
+        size += len(piece)
+        if size > max_bytes:
+            raise too_large
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+async def _check_references(
+    repository: Repository, document: Manifest | Index, *, sparse: bool
+) -> None:
+    for needed in needed_blobs(document):
+        if not await repository.has_blob(needed):
+            raise missing(needed)
+    for needed in () if sparse else needed_manifests(document):
+        try:
+            await repository.manifest(needed.digest)
+        except RefusedError as error:
+            raise missing(needed) from error
+
+
+async def delete(service: Service, _request: web.BaseRequest, route: Route) -> web.Response:
+    """DELETE of a tag, or of a manifest with all its tags (D-111, C-39)."""
+    if not service.options.delete:
+        raise unsupported("deleting is switched off")
+    name = _selector(route.target)
+    repository = await service.repositories.existing(route.repository)
+    async with repository.writing:
+        if isinstance(name, Digest):
+            await repository.delete_manifest(name)
+        else:
+            await repository.untag(name)
+    return web.Response(status=202)

@@ -1,0 +1,180 @@
+"""The body of an upload, from the connection to the session's file.
+
+Pieces are gathered, and each gathering is written and hashed in one hop to a worker thread while
+the next is being received. Memory is bounded by `GATHER_BYTES` times three.
+"""
+
+from collections.abc import Sequence
+
+import anyio
+from aiohttp import ClientError, StreamReader
+from aiohttp.web import RequestPayloadError
+from anyio import to_thread
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from ..content.files import write_all
+from ..content.reader import BlobReader
+from ..content.sources import FileSource
+from ..errors import single_error, storage_errors
+from ..spec import Descriptor, Digest, media_types
+from .failures import RefusedError
+from .sessions import UploadSession
+
+GATHER_BYTES = 2 << 20
+"""A millisecond of hashing, beside which a hop to a thread is nothing."""
+STALL_S = 300.0
+"""A body that brings no byte for so long ends its request; the upload can be resumed."""
+
+
+class _Body:
+    """Reads a request's body; remembers how it ended."""
+
+    def __init__(self, content: StreamReader, length: int | None) -> None:
+        self._content = content
+        self._length = length
+        self.received = 0
+        self.ended = False
+        self.refused: RefusedError | None = None
+
+    async def gather(self) -> list[bytes]:
+        """Return the next pieces, together about `GATHER_BYTES`."""
+        pieces: list[bytes] = []
+        size = 0
+        while size < GATHER_BYTES and not self.ended:
+            piece = await self._next()
+            if piece:
+                pieces.append(piece)
+                size += len(piece)
+        return pieces
+
+    async def _next(self) -> bytes:
+        try:
+            with anyio.fail_after(STALL_S):
+                piece = await self._content.readany()
+        except (ConnectionError, ClientError, RequestPayloadError, TimeoutError):
+            self._end(RefusedError(400, "BLOB_UPLOAD_INVALID", "the body broke off"))
+            return b""
+        left = None if self._length is None else self._length - self.received
+        self.received += len(piece)
+        if not piece:
+            short = left is not None and left > 0
+            self._end(self._wrong_size() if short else None)
+        elif left is not None and len(piece) > left:
+            self._end(self._wrong_size())
+            return piece[:left]
+        return piece
+
+    def _wrong_size(self) -> RefusedError:
+        return RefusedError(
+            400, "SIZE_INVALID", f"the body does not have the announced {self._length} bytes"
+        )
+
+    def _end(self, refused: RefusedError | None) -> None:
+        self.ended = True
+        self.refused = refused
+
+
+async def receive(content: StreamReader, session: UploadSession, *, length: int | None) -> int:
+    """Add a body to an upload, whose lock the caller holds.
+
+    What arrived is kept, even when the body breaks off: the upload can be resumed from there.
+
+    Args:
+        content: the body.
+        session: the upload.
+        length: how long the body has to be, or None.
+
+    Returns:
+        how many bytes were received.
+
+    Raises:
+        RefusedError: 400, the body broke off or has another length.
+        StorageError: the file cannot be written.
+    """
+    body = _Body(content, length)
+    first = await body.gather()
+    if body.ended:
+        if first:
+            await to_thread.run_sync(_append, session, first)
+    else:
+        await _receive_more(body, first, session)
+    if body.refused is not None:
+        raise body.refused
+    return body.received
+
+
+async def _receive_more(body: _Body, pieces: list[bytes], session: UploadSession) -> None:
+    send, queue = anyio.create_memory_object_stream[list[bytes]](1)
+    with single_error():
+        async with anyio.create_task_group() as group:
+            group.start_soon(_append_all, queue, session)
+            async with send:
+                while pieces:
+                    await send.send(pieces)
+                    pieces = await body.gather()
+
+
+async def _append_all(
+    queue: MemoryObjectReceiveStream[list[bytes]], session: UploadSession
+) -> None:
+    async with queue:
+        async for pieces in queue:
+            await to_thread.run_sync(_append, session, pieces)
+
+
+def _append(session: UploadSession, pieces: Sequence[bytes]) -> None:
+    """Write and hash, piece by piece, so that file and digest agree after a full disk, too."""
+    mode = "r+b" if session.offset else "wb"
+    with (
+        storage_errors("store an upload"),
+        session.file.open(mode, buffering=0) as file,
+    ):
+        file.seek(session.offset)
+        for piece in pieces:
+            write_all(file, piece)
+            session.digester.update(piece)
+
+
+async def verify(session: UploadSession, digest: Digest) -> None:
+    """Check that an upload is complete and has `digest`; its file then has exactly its bytes.
+
+    Raises:
+        IntegrityError: it has another digest.
+        UnsupportedError: content cannot be verified with this algorithm.
+        StorageError: the file cannot be read or cut.
+    """
+    size = session.offset
+    await to_thread.run_sync(_cut, session)
+    descriptor = Descriptor(media_type=media_types.OCTET_STREAM, digest=digest, size=size)
+    if digest.algorithm == session.digester.algorithm:
+        actual = session.digester.digest()
+        if actual != digest:
+            raise RefusedError(
+                400, "DIGEST_INVALID", f"the upload has the digest {actual}, not {digest}"
+            )
+        return
+    # Hashed with another algorithm than the one named at the end: once more (C-16).
+    async with FileSource(session.file).open() as stream:
+        await BlobReader(stream, descriptor).drain(lambda _: None)
+
+
+def _cut(session: UploadSession) -> None:
+    """Cut what a failed write left behind the last good byte; make the file of an empty blob."""
+    with (
+        storage_errors("store an upload"),
+        session.file.open("r+b" if session.offset else "wb", buffering=0) as file,
+    ):
+        file.truncate(session.offset)
+
+
+async def discard(*sessions: UploadSession) -> None:
+    """Remove the files of closed uploads."""
+
+    def remove() -> None:
+        with storage_errors("remove an upload"):
+            for session in sessions:
+                session.file.unlink(missing_ok=True)
+
+    if sessions:
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(remove)

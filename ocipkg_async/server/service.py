@@ -1,0 +1,59 @@
+"""What every handler works on: the repositories, the open uploads, and what is switched on."""
+
+from dataclasses import dataclass
+
+from ..errors import InvalidDigestError
+from ..spec import Digest
+from ..spec.digest import VERIFIABLE
+from .failures import digest_invalid
+from .repositories import Repositories
+from .sessions import Sessions
+
+MAX_MANIFEST_BYTES = (4 << 20) + (64 << 10)
+"""Both sides should cope with 4 MiB at least (D-78); the rest is slack for those who count otherwise."""
+
+MAX_PAGE_ENTRIES = 1000
+"""Longest page of a list: names of 128 characters make an answer of 128 KiB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the registry allows.
+
+    Attributes:
+        max_manifest_bytes: longest manifest.
+        delete: whether tags, manifests and blobs can be deleted; else 405.
+        referrers: whether there is a referrers API; else 404.
+        sparse: whether an index may list manifests that are not there.
+        page_entries: longest page of names and of referrers.
+    """
+
+    max_manifest_bytes: int = MAX_MANIFEST_BYTES
+    delete: bool = True
+    referrers: bool = True
+    sparse: bool = False
+    page_entries: int = MAX_PAGE_ENTRIES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One running registry."""
+
+    repositories: Repositories
+    sessions: Sessions
+    options: Options
+
+
+def read_digest(text: str) -> Digest:
+    """Parse a digest that content can be verified with.
+
+    Raises:
+        RefusedError: 400 DIGEST_INVALID.
+    """
+    try:
+        digest = Digest(text)
+    except InvalidDigestError as error:
+        raise digest_invalid(text) from error
+    if digest.algorithm not in VERIFIABLE:
+        raise digest_invalid(text)
+    return digest
