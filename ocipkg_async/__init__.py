@@ -1,1 +1,120 @@
-"""Packages through OCI registries."""
+"""Distribute packages through OCI registries, from asyncio.
+
+Example:
+    ::
+
+        import asyncio
+        from ocipkg_async import Client
+
+        async def main() -> None:
+            async with Client() as client:
+                package = await client.get("ghcr.io/org/pkg:v1")
+                print(package.path)
+
+        asyncio.run(main())
+
+The blocking twin is `ocipkg_async.sync`, the command ``ocipkg-async``.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from . import errors
+    from .client import Client, ClientOptions, Inspection
+    from .content import BytesSource, FileSource, ProducerSource
+    from .copy import CopyReport
+    from .errors import OCIError
+    from .events import Event
+    from .layout import ArchiveReader, ArchiveWriter, Layout
+    from .package import ArtifactFile, Compression, UnpackLimits, UnpackReport
+    from .registry import Repository
+    from .server import EmbeddedRegistry
+    from .spec import Descriptor, Digest, Index, Manifest, Platform, Reference
+    from .store import LocalStore, Package
+    from .transport import Credential, StaticCredentials, TransportOptions
+
+# Names are imported when they are first used: the command's --help, and programs that need a part,
+# do not pay for the HTTP library.
+_HOMES = {
+    "ArchiveReader": "layout",
+    "ArchiveWriter": "layout",
+    "ArtifactFile": "package",
+    "BytesSource": "content",
+    "Client": "client",
+    "ClientOptions": "client",
+    "Compression": "package",
+    "CopyReport": "copy",
+    "Credential": "transport",
+    "Descriptor": "spec",
+    "Digest": "spec",
+    "EmbeddedRegistry": "server",
+    "Event": "events",
+    "FileSource": "content",
+    "Index": "spec",
+    "Inspection": "client",
+    "Layout": "layout",
+    "LocalStore": "store",
+    "Manifest": "spec",
+    "OCIError": "errors",
+    "Package": "store",
+    "Platform": "spec",
+    "ProducerSource": "content",
+    "Reference": "spec",
+    "Repository": "registry",
+    "StaticCredentials": "transport",
+    "TransportOptions": "transport",
+    "UnpackLimits": "package",
+    "UnpackReport": "package",
+}
+
+__all__ = [
+    "ArchiveReader",
+    "ArchiveWriter",
+    "ArtifactFile",
+    "BytesSource",
+    "Client",
+    "ClientOptions",
+    "Compression",
+    "CopyReport",
+    "Credential",
+    "Descriptor",
+    "Digest",
+    "EmbeddedRegistry",
+    "Event",
+    "FileSource",
+    "Index",
+    "Inspection",
+    "Layout",
+    "LocalStore",
+    "Manifest",
+    "OCIError",
+    "Package",
+    "Platform",
+    "ProducerSource",
+    "Reference",
+    "Repository",
+    "StaticCredentials",
+    "TransportOptions",
+    "UnpackLimits",
+    "UnpackReport",
+    "__version__",
+    "errors",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "errors":
+        return importlib.import_module(".errors", __name__)
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{home}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

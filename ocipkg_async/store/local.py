@@ -30,7 +30,7 @@ from ..errors import NotFoundError, storage_errors
 from ..events import OnEvent, ignore
 from ..layout import Layout
 from ..package import UnpackLimits, unpack_new
-from ..spec import Descriptor, Digest, Manifest, Platform, Reference
+from ..spec import Descriptor, Digest, Manifest, Platform, Reference, annotations
 from .names import from_name, to_name
 from .trees import Difference, compare
 
@@ -153,7 +153,9 @@ class LocalStore:
             manifest = await select_manifest(source, root, platform)
             name = to_name(reference, platform)
             folder = self._folder(manifest.digest)
-            async with file_lock(self._locks / f"{manifest.digest.algorithm}-{manifest.digest.encoded}"):
+            async with file_lock(
+                self._locks / f"{manifest.digest.algorithm}-{manifest.digest.encoded}"
+            ):
                 await copy_graph(
                     source,
                     self.layout,
@@ -185,7 +187,11 @@ class LocalStore:
             NotFoundError: it is not installed.
         """
         wanted = to_name(reference, platform)
-        names = {d.annotations.get(_REF_NAME): d for d in await self.layout.entries() if d.annotations}
+        names = {
+            d.annotations.get(annotations.REF_NAME): d
+            for d in await self.layout.entries()
+            if d.annotations
+        }
         descriptor = names.get(wanted)
         if descriptor is None:
             raise NotFoundError(
@@ -194,11 +200,11 @@ class LocalStore:
             )
         return self._package(reference, platform, await select_manifest(self.layout, descriptor))
 
-    async def list(self) -> list[Package]:
+    async def packages(self) -> list[Package]:
         """Return all installed packages, sorted by name."""
         found = []
         for entry in await self.layout.entries():
-            known = from_name((entry.annotations or {}).get(_REF_NAME, ""))
+            known = from_name((entry.annotations or {}).get(annotations.REF_NAME, ""))
             if known is not None:
                 manifest = await select_manifest(self.layout, entry.plain())
                 found.append(self._package(*known, manifest))
@@ -235,14 +241,12 @@ class LocalStore:
             what is wrong; empty when nothing is.
         """
         async with self._locked(shared=True):
-            problems = [Problem(what=str(p), message="") for p in ()]
-            for problem in await self.layout.verify():
-                problems.append(Problem(what="layout", message=str(problem)))
-            broken = bool(problems)
-            for package in await self.list():
+            broken = [Problem(what="layout", message=str(p)) for p in await self.layout.verify()]
+            if broken:
+                return broken  # files cannot be compared with blobs that are wrong themselves
+            problems: list[Problem] = []
+            for package in await self.packages():
                 what = to_name(package.reference, package.platform)
-                if broken:
-                    break  # a tree cannot be compared with blobs that are wrong themselves
                 problems.extend(
                     Problem(what=what, message=str(d)) for d in await self._compare(package)
                 )
@@ -260,7 +264,7 @@ class LocalStore:
     async def _sweep(self) -> Pruned:
         """Remove what no name leads to; the exclusive lock is held."""
         for entry in await self.layout.entries():
-            if from_name((entry.annotations or {}).get(_REF_NAME, "")) is None:
+            if from_name((entry.annotations or {}).get(annotations.REF_NAME, "")) is None:
                 await self.layout.delete(entry.plain())
         kept = {self._folder(entry.digest) for entry in await self.layout.entries()}
         blobs = await self.layout.collect(grace_s=0)
@@ -301,6 +305,3 @@ class LocalStore:
     async def _locked(self, *, shared: bool) -> AsyncIterator[None]:
         async with file_lock(self._locks / _LOCK, shared=shared):
             yield
-
-
-_REF_NAME = "org.opencontainers.image.ref.name"

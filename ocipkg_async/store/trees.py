@@ -56,8 +56,11 @@ def _differs(
         return "is of another kind"
     if stat.S_ISLNK(left_stat.st_mode):
         return None if left.readlink() == right.readlink() else "is a link to another place"
-    if not stat.S_ISREG(left_stat.st_mode):
-        return None
+    return _files_differ(left, right) if stat.S_ISREG(left_stat.st_mode) else None
+
+
+def _files_differ(left: Path, right: Path) -> str | None:
+    left_stat, right_stat = left.stat(), right.stat()
     if (left_stat.st_mode ^ right_stat.st_mode) & stat.S_IXUSR:
         return "is executable in one and not in the other"
     if left_stat.st_size != right_stat.st_size:

@@ -1,0 +1,168 @@
+"""The one place that turns a target into a store."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from ..content import ReadStore, Store
+from ..errors import InvalidArgumentError, InvalidReferenceError, NotFoundError
+from ..layout import ArchiveReader, ArchiveWriter, Layout
+from ..registry import Repository
+from ..spec import Descriptor, Reference, annotations
+from ..transport import Transport
+from .options import ClientOptions
+from .target import Target
+
+
+class Stores:
+    """Opens layouts and archives, and keeps one `Repository` for each name.
+
+    What a repository learnt about its registry, and its locks, are shared that way.
+    """
+
+    def __init__(self, transport: Transport, options: ClientOptions) -> None:
+        self.transport = transport
+        self._options = options
+        self._repositories: dict[str, Repository] = {}
+
+    def repository(self, reference: Reference) -> Repository:
+        """Return the repository that a reference names."""
+        found = self._repositories.get(reference.name)
+        if found is None:
+            found = self._repositories[reference.name] = Repository(
+                self.transport,
+                reference,
+                max_manifest_bytes=self._options.max_manifest_bytes,
+                chunk_bytes=self._options.chunk_bytes,
+            )
+        return found
+
+    @asynccontextmanager
+    async def local(self, target: Target) -> AsyncIterator[Layout | ArchiveReader]:
+        """Open a layout or archive for reading.
+
+        Raises:
+            InvalidArgumentError: the target is a reference.
+            NotFoundError: there is no such file or folder.
+            InvalidLayoutError: it is something else, or broken.
+        """
+        if target.path is None:
+            raise InvalidArgumentError(
+                f"{target} is not an archive or layout",
+                hint="between registries use copy; to push files give their paths",
+            )
+        if target.kind == "layout":
+            yield await Layout.open(target.path, read_only=True)
+        else:
+            async with ArchiveReader.open(target.path) as archive:
+                yield archive
+
+    @asynccontextmanager
+    async def writable(self, target: Target, *, overwrite: bool = False) -> AsyncIterator[Store]:
+        """Open a store for writing; an archive appears when the block ends without an exception.
+
+        Raises:
+            AlreadyExistsError: the archive exists.
+            InvalidLayoutError: the folder holds something that is no layout.
+            StorageError: it cannot be written.
+        """
+        if target.reference is not None:
+            yield self.repository(target.reference)
+        elif target.path is not None and target.kind == "layout":
+            yield await Layout.open(target.path, create=True)
+        elif target.path is not None:
+            async with ArchiveWriter.open(target.path, overwrite=overwrite) as archive:
+                yield archive
+
+    @asynccontextmanager
+    async def opened(self, target: Target) -> AsyncIterator[tuple[ReadStore, Descriptor]]:
+        """Open a store for reading, and find what the target names in it.
+
+        Raises:
+            NotFoundError: there is no such thing.
+            InvalidArgumentError: a layout holds several packages and the target names none.
+        """
+        if target.reference is not None:
+            reference = target.reference.with_default_tag()
+            repository = self.repository(reference)
+            yield repository, await repository.resolve(reference.selector)
+        else:
+            async with self.local(target) as store:
+                yield store, (await entries(store, target, single=True))[0].plain()
+
+
+async def entries(
+    store: Layout | ArchiveReader, target: Target, *, single: bool = False
+) -> list[Descriptor]:
+    """Return the entries of a layout or archive that a target names: one, or all.
+
+    Raises:
+        NotFoundError: there is no such name, or nothing at all; the hint lists what there is.
+        InvalidArgumentError: `single`, and there are several.
+    """
+    found = await store.entries()
+    if target.name is not None:
+        wanted = await store.resolve(target.name)
+        # The entry itself, whose annotations hold the name it was packed with.
+        named = [e for e in found if e.digest == wanted.digest]
+        return (named or [wanted])[:1]
+    if not found:
+        raise NotFoundError(f"{target} is empty", hint="pack or copy something into it first")
+    if single and len({entry.digest for entry in found}) > 1:
+        names = ", ".join(sorted(name_of(e) or e.digest for e in found)[:10])
+        raise InvalidArgumentError(
+            f"{target} holds {len(found)} packages",
+            hint=f"choose one: {target}:NAME; it has {names}",
+        )
+    return found
+
+
+def name_of(entry: Descriptor) -> str | None:
+    """Return the name of an entry: containerd's full one, else the layout's own (I-05)."""
+    notes = entry.annotations or {}
+    return notes.get(annotations.CONTAINERD_IMAGE_NAME) or notes.get(annotations.REF_NAME)
+
+
+def reference_of(entry: Descriptor, target: Target) -> Reference:
+    """Return the full reference that an entry is named.
+
+    Raises:
+        InvalidArgumentError: it has no name, or one that names no registry.
+    """
+    name = name_of(entry)
+    if name is not None and "/" in name:
+        try:
+            return Reference.parse(name)
+        except InvalidReferenceError as error:
+            raise InvalidArgumentError(
+                f"the package in {target} has the name {name!r}, which is no reference",
+                hint="give the reference to use instead",
+            ) from error
+    raise InvalidArgumentError(
+        f"the package in {target} has "
+        + (f"the name {name!r}, which names no registry" if name else "no name"),
+        hint="give the reference to use, such as ghcr.io/org/pkg:v1",
+    )
+
+
+def output_names(target: Target, name: str | None) -> list[str]:
+    """Return the names that content gets in an output.
+
+    Args:
+        target: the output.
+        name: the reference that was asked for, or None.
+
+    Raises:
+        InvalidArgumentError: the output is a reference, which is its name already, and another
+            name was asked for.
+        InvalidReferenceError: `name` is no reference.
+    """
+    if target.reference is not None:
+        if name is not None:
+            raise InvalidArgumentError(
+                "a name was given, but the output is a reference already", hint="leave out the name"
+            )
+        reference = target.reference.with_default_tag()
+        return [reference.tag] if reference.tag else []
+    if name is not None:
+        return [str(Reference.parse(name).with_default_tag())]
+    return [target.name] if target.name else []

@@ -1,0 +1,105 @@
+"""Targets: the text that names a place for content, and what it stands for.
+
+A target is a reference, ``oci:DIR[:name]`` (image layout) or ``oci-archive:FILE[:name]``. A bare
+path that exists is recognised as one of the latter two. Parsing decides from the text and from
+what the path is; opening a store is done by the client.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+from ..errors import InvalidArgumentError, InvalidReferenceError
+from ..layout import detect
+from ..spec import Reference
+
+Kind = Literal["registry", "layout", "archive"]
+
+_PREFIX = re.compile(r"(?P<kind>oci|oci-archive|docker):(?P<rest>.+)", re.DOTALL)
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A place for content.
+
+    Attributes:
+        kind: what it is.
+        reference: the reference, for a registry.
+        path: the folder or file, for a layout or archive.
+        name: the name inside a layout or archive, or None.
+    """
+
+    kind: Kind
+    reference: Reference | None = None
+    path: Path | None = None
+    name: str | None = None
+
+    @classmethod
+    def parse(cls, text: str, *, output: bool = False) -> Self:
+        """Parse a target.
+
+        Args:
+            text: what the user wrote.
+            output: it is to be written: a path need not exist, and a reference must name its
+                registry, so that a mistyped path is not taken for a Docker Hub repository.
+
+        Raises:
+            InvalidReferenceError: neither a path that is a layout or archive nor a reference.
+            InvalidArgumentError: a kind of target that is not supported.
+        """
+        prefixed = _PREFIX.fullmatch(text)
+        if prefixed and prefixed["kind"] == "docker" and prefixed["rest"].startswith("//"):
+            return cls(kind="registry", reference=Reference.parse(prefixed["rest"][2:]))
+        if prefixed and prefixed["kind"] != "docker":
+            path, name = _split_name(prefixed["rest"])
+            kind: Kind = "layout" if prefixed["kind"] == "oci" else "archive"
+            return cls(kind=kind, path=path, name=name)
+        path = Path(text)
+        found = detect(path)
+        if found is not None:
+            return cls(kind=found, path=path)
+        if output and _looks_like_archive(text):
+            return cls(kind="archive", path=path)
+        if path.exists() and not output:
+            raise InvalidArgumentError(
+                f"{text} is neither an image layout nor an oci-archive",
+                hint="pack it first, or name what is inside it",
+            )
+        return cls(kind="registry", reference=_reference(text, output=output))
+
+    def __str__(self) -> str:
+        if self.reference is not None:
+            return str(self.reference)
+        prefix = "oci" if self.kind == "layout" else "oci-archive"
+        return f"{prefix}:{self.path}" + (f":{self.name}" if self.name else "")
+
+
+def _split_name(text: str) -> tuple[Path, str | None]:
+    """Split at the first colon that is not a drive's (O-01)."""
+    start = 2 if _DRIVE.match(text) else 0
+    path, _, name = text[start:].partition(":")
+    return Path(text[:start] + path), name or None
+
+
+def _looks_like_archive(text: str) -> bool:
+    return text.endswith(_ARCHIVE_SUFFIXES) and ":" not in text.rpartition("/")[2]
+
+
+def _reference(text: str, *, output: bool) -> Reference:
+    try:
+        return Reference.parse(text, strict=output)
+    except InvalidReferenceError as error:
+        if (
+            not output
+            and ("/" in text or text.endswith(_ARCHIVE_SUFFIXES))
+            and Path(text).suffix == ".tar"
+        ):
+            error.hint = f"there is no file {text}; {error.hint}"
+        if output:
+            error.hint = (
+                f"{error.hint}; or write FILE.tar for an archive, oci:DIR for an image layout"
+            )
+        raise

@@ -1,0 +1,345 @@
+"""The blocking facade: the same verbs for scripts, over the same async core.
+
+Example:
+    ::
+
+        from ocipkg_async.sync import Client
+
+        with Client() as client:
+            print(client.get("ghcr.io/org/pkg:v1").path)
+
+A client runs one event loop in one thread of its own, for as long as its ``with`` block. It may be
+called from several threads. What to know:
+
+- Ctrl-C during a call cancels the work in the loop before `KeyboardInterrupt` is raised; the
+  client can be used again.
+- A call from a coroutine blocks that coroutine's loop; it works, as notebooks need it, and warns.
+- The callback ``on_event`` runs in the client's thread: it must neither block nor call the client.
+- After a fork the child must make a client of its own; using the parent's raises `ClosedError`.
+"""
+
+import asyncio
+import contextlib
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import ParamSpec, Self, TypeVar
+
+import anyio
+from anyio.from_thread import BlockingPortal
+
+from . import client as _async
+from .client import ClientOptions, Inspection
+from .copy import CopyReport
+from .errors import ClosedError
+from .events import OnEvent, ignore
+from .package import ArtifactFile, Compression, UnpackDirectories, UnpackReport
+from .spec import Descriptor, Platform, Reference
+from .store import Package, Problem, Pruned
+from .transport import CredentialProvider
+
+__all__ = ["Client"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Waiting on a future without a timeout does not see Ctrl-C on Windows.
+_SLICE_S = 0.2 if sys.platform == "win32" else None
+
+
+class _Bridge:
+    """One event loop in one daemon thread, and calls into it.
+
+    The thread is started here, not by anyio: a portal that anyio starts blocks the interpreter's
+    exit, and a forked child's clean-up, when it was not stopped.
+    """
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        ready: Future[BlockingPortal] = Future()
+        self._thread = threading.Thread(
+            target=_serve, args=(ready,), name="ocipkg-async", daemon=True
+        )
+        self._thread.start()
+        self._portal = ready.result()
+
+    def call(self, func: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a coroutine function in the loop and wait for it."""
+        if os.getpid() != self._pid:
+            raise ClosedError(
+                "this client was opened before a fork", hint="open a new client in the child"
+            )
+        if threading.current_thread() is self._thread:
+            raise ClosedError(
+                "an event callback called its own client", hint="hand the event to another thread"
+            )
+        _warn_in_loop()
+        future = self._portal.start_task_soon(partial(func, *args, **kwargs))
+        try:
+            while not wait((future,), _SLICE_S).done:
+                pass
+            return future.result()
+        except BaseException:
+            future.cancel()  # Ctrl-C: the task is cancelled in its loop
+            raise
+
+    def stop(self) -> None:
+        """End the loop and its thread."""
+        if os.getpid() == self._pid:
+            self._portal.start_task_soon(self._portal.stop).result()
+            self._thread.join()
+
+
+def _serve(ready: "Future[BlockingPortal]") -> None:
+    async def main() -> None:
+        async with BlockingPortal() as portal:
+            ready.set_result(portal)
+            await portal.sleep_until_stopped()
+
+    try:
+        anyio.run(main)
+    except BaseException as error:
+        if ready.done():
+            raise
+        ready.set_exception(error)
+
+
+def _warn_in_loop() -> None:
+    with contextlib.suppress(RuntimeError):
+        asyncio.get_running_loop()
+        warnings.warn(
+            "the blocking client was called inside an event loop, which stands still meanwhile; "
+            "use ocipkg_async.Client there",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+
+
+class Client:
+    """The blocking twin of `ocipkg_async.Client`; use it in a ``with`` block.
+
+    Args:
+        options: how it works; `ClientOptions` has the defaults.
+        credentials: where user names and passwords come from; None reads the credential files and
+            helpers of Docker and podman.
+        on_event: called with what happens, in the client's thread.
+    """
+
+    def __init__(
+        self,
+        options: ClientOptions | None = None,
+        *,
+        credentials: CredentialProvider | None = None,
+        on_event: OnEvent = ignore,
+    ) -> None:
+        self._client = _async.Client(options, credentials=credentials, on_event=on_event)
+        self._open: _Bridge | None = None
+
+    def __enter__(self) -> Self:
+        """Open the client: start its thread."""
+        bridge = _Bridge()
+        try:
+            bridge.call(self._client.__aenter__)
+        except BaseException:
+            bridge.stop()
+            raise
+        self._open = bridge
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close all connections and end the thread."""
+        bridge, self._open = self._open, None
+        if bridge is not None:
+            try:
+                bridge.call(self._client.__aexit__, kind, error, trace)
+            finally:
+                bridge.stop()
+
+    def __del__(self) -> None:
+        """Warn about a client that was not closed; its daemon thread ends with the process."""
+        if getattr(self, "_open", None) is not None:
+            warnings.warn(f"{self!r} was not closed", ResourceWarning, stacklevel=1, source=self)
+
+    @property
+    def options(self) -> ClientOptions:
+        """How the client works."""
+        return self._client.options
+
+    @property
+    def _bridge(self) -> _Bridge:
+        if self._open is None:
+            raise ClosedError(
+                "the client is not open", hint="use it inside: with Client() as client"
+            )
+        return self._open
+
+    def pack(
+        self,
+        paths: Sequence[Path],
+        output: str,
+        *,
+        name: str | None = None,
+        compression: Compression | None = None,
+        annotations: Mapping[str, str] | None = None,
+        follow_symlinks: bool = False,
+        overwrite: bool = False,
+    ) -> Descriptor:
+        """Make a package of files and directories; the same input gives the same digest."""
+        return self._bridge.call(
+            self._client.pack,
+            paths,
+            output,
+            name=name,
+            compression=compression,
+            annotations=annotations,
+            follow_symlinks=follow_symlinks,
+            overwrite=overwrite,
+        )
+
+    def push_files(
+        self,
+        reference: str | Reference,
+        files: Sequence[ArtifactFile],
+        *,
+        artifact_type: str | None = None,
+        annotations: Mapping[str, str] | None = None,
+    ) -> Descriptor:
+        """Push files and directories as an artifact, one layer each, as ORAS does."""
+        return self._bridge.call(
+            self._client.push_files,
+            reference,
+            files,
+            artifact_type=artifact_type,
+            annotations=annotations,
+        )
+
+    def push(
+        self, source: str, to: str | Reference | None = None
+    ) -> list[tuple[Reference, Descriptor]]:
+        """Push what an archive or layout holds, to the names it holds or to `to`."""
+        return self._bridge.call(self._client.push, source, to)
+
+    def get(self, reference: str | Reference, *, platform: str | Platform | None = None) -> Package:
+        """Install a package from a registry into the local store."""
+        return self._bridge.call(self._client.get, reference, platform=platform)
+
+    def load(self, source: str, *, name: str | Reference | None = None) -> list[Package]:
+        """Install what an archive or layout holds into the local store, under the names it holds."""
+        return self._bridge.call(self._client.load, source, name=name)
+
+    def save(
+        self, reference: str | Reference, output: str, *, overwrite: bool = False
+    ) -> Descriptor:
+        """Write a package from the local store, or else from its registry, to an archive or layout."""
+        return self._bridge.call(self._client.save, reference, output, overwrite=overwrite)
+
+    def pull(
+        self,
+        source: str | Reference,
+        destination: Path,
+        *,
+        platform: str | Platform | None = None,
+        overwrite: bool = False,
+        unpack_directories: UnpackDirectories = "auto",
+    ) -> UnpackReport:
+        """Write the files of a package, image or artifact into a folder."""
+        return self._bridge.call(
+            self._client.pull,
+            source,
+            destination,
+            platform=platform,
+            overwrite=overwrite,
+            unpack_directories=unpack_directories,
+        )
+
+    def copy(
+        self,
+        source: str | Reference,
+        destination: str | Reference,
+        *,
+        platform: str | Platform | None = None,
+        deep: bool = False,
+        overwrite: bool = False,
+    ) -> CopyReport:
+        """Copy a package, image or index with everything below it from any target to any target."""
+        return self._bridge.call(
+            self._client.copy,
+            source,
+            destination,
+            platform=platform,
+            deep=deep,
+            overwrite=overwrite,
+        )
+
+    def resolve(
+        self, target: str | Reference, *, platform: str | Platform | None = None
+    ) -> Descriptor:
+        """Return what a target points to: a manifest, or an index where no platform is given."""
+        return self._bridge.call(self._client.resolve, target, platform=platform)
+
+    def inspect(
+        self, target: str | Reference, *, platform: str | Platform | None = None
+    ) -> Inspection:
+        """Read the document a target points to."""
+        return self._bridge.call(self._client.inspect, target, platform=platform)
+
+    def referrers(
+        self, target: str | Reference, *, artifact_type: str | None = None
+    ) -> list[Descriptor]:
+        """Return the manifests that refer to what a target points to: signatures, SBOMs and such."""
+        return self._bridge.call(self._client.referrers, target, artifact_type=artifact_type)
+
+    def tag(self, target: str | Reference, names: Sequence[str]) -> Descriptor:
+        """Give what a target points to further tags, in the same repository or layout."""
+        return self._bridge.call(self._client.tag, target, names)
+
+    def tags(self, repository: str | Reference) -> list[str]:
+        """Return all tags of a repository, or names in a layout or archive, sorted."""
+        return self._bridge.call(self._client.tags, repository)
+
+    def repositories(self, registry: str) -> list[str]:
+        """Return the names of all repositories on a registry that tells, sorted."""
+        return self._bridge.call(self._client.repositories, registry)
+
+    def packages(self) -> list[Package]:
+        """Return all installed packages, sorted by name."""
+        return self._bridge.call(self._client.packages)
+
+    def find(
+        self, reference: str | Reference, *, platform: str | Platform | None = None
+    ) -> Package:
+        """Return an installed package, without asking a registry."""
+        return self._bridge.call(self._client.find, reference, platform=platform)
+
+    def remove(
+        self, reference: str | Reference, *, platform: str | Platform | None = None
+    ) -> Package:
+        """Remove an installed package, and what nothing else needs."""
+        return self._bridge.call(self._client.remove, reference, platform=platform)
+
+    def prune(self) -> Pruned:
+        """Remove what no installed package needs: left-overs of killed or failed runs."""
+        return self._bridge.call(self._client.prune)
+
+    def verify(self) -> list[Problem]:
+        """Check every blob and every unpacked file of the local store again."""
+        return self._bridge.call(self._client.verify)
+
+    def login(self, registry: str, username: str, password: str) -> str:
+        """Check a user name and password with a registry, and keep them."""
+        return self._bridge.call(self._client.login, registry, username, password)
+
+    def logout(self, registry: str) -> bool:
+        """Forget the user name and password for a registry; return whether there were any."""
+        return self._bridge.call(self._client.logout, registry)
