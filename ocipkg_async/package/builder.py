@@ -17,15 +17,14 @@ from anyio import from_thread, to_thread
 
 from ..content import BytesSource, ProducerSource, Pusher, StreamPusher, TaggedPusher, Tagger
 from ..errors import InvalidArgumentError, UnsupportedError
-from ..events import Finished, OnEvent, Planned, Progressed, Started, Warned, ignore
+from ..events import Action, Finished, OnEvent, Planned, Progressed, Started, Warned, ignore
 from ..spec import Descriptor, Digest, Digester, Manifest, media_types
 from ..spec.decoding import encode_json
 from .collect import Entry, collect, leaving_links, top_level
 from .compress import DEFAULT, Compression, compress_to
+from .file_progress import PROGRESS_BYTES
 from .tar_writer import TarWriter
 
-PROGRESS_BYTES = 4 << 20
-"""How often progress is told: a hop to the event loop costs more than a megabyte of hashing."""
 _HASHING_AHEAD = 4  # blocks that wait for the digest of the tar
 _SHOWN = 3  # names in a warning
 
@@ -185,7 +184,8 @@ async def pack(
     entries = await to_thread.run_sync(
         lambda: collect(paths, follow_symlinks=follow_symlinks, check=from_thread.check_cancelled)
     )
-    _warn_of_links(entries, on_event)
+    warn_of_links(leaving_links(entries), "pack", on_event)
+    on_event(Planned(action="pack", total=sum(entry.size for entry in entries)))
     layer = await push_layer(
         store,
         entries,
@@ -231,6 +231,7 @@ async def push_layer(
     compression: Compression,
     mtime_s: int,
     prefix: str = "",
+    action: Action = "pack",
     on_event: OnEvent = ignore,
 ) -> PackedLayer:
     """Write entries as one layer into a store, with progress.
@@ -249,7 +250,7 @@ async def push_layer(
             from_thread.check_cancelled()
             if done - told >= PROGRESS_BYTES:
                 told = done
-                event = Progressed(action="pack", name=name, done=done, total=total)
+                event = Progressed(action=action, name=name, done=done, total=total)
                 from_thread.run_sync(on_event, event)
 
         info = write_layer(
@@ -262,10 +263,9 @@ async def push_layer(
         )
         infos.append(info)
 
-    on_event(Planned(action="pack", name=prefix, total=total))
-    on_event(Started(action="pack", name=prefix, total=total))
+    on_event(Started(action=action, name=prefix, total=total))
     descriptor = await store.push_stream(media_type, ProducerSource(produce))
-    on_event(Finished(action="pack", name=prefix, descriptor=descriptor, done=total))
+    on_event(Finished(action=action, name=prefix, descriptor=descriptor, done=total))
     return PackedLayer(descriptor=descriptor, info=infos[-1])
 
 
@@ -287,12 +287,10 @@ async def push_manifest(store: Pusher, manifest: Manifest, *, name: str | None) 
         raise UnsupportedError("this store cannot name what it holds", hint="leave out the name")
 
 
-def _warn_of_links(entries: Iterable[Entry], on_event: OnEvent) -> None:
-    names = [entry.name for entry in leaving_links(entries)]
-    if names:
-        shown = ", ".join(ascii(name) for name in names[:_SHOWN])
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        text = (
-            f"symlinks that point out of the package are refused when it is unpacked: {shown}{more}"
-        )
-        on_event(Warned(action="pack", text=text))
+def warn_of_links(links: Sequence[Entry], action: Action, on_event: OnEvent) -> None:
+    """Tell which symlinks whoever unpacks will refuse, if there are any."""
+    if links:
+        shown = ", ".join(ascii(link.name) for link in links[:_SHOWN])
+        more = f" and {len(links) - _SHOWN} more" if len(links) > _SHOWN else ""
+        text = f"these symlinks are refused when this is unpacked: {shown}{more}"
+        on_event(Warned(action=action, text=text))

@@ -123,7 +123,7 @@ def top_level(entries: Iterable[Entry]) -> list[str]:
 
 def leaving_links(entries: Iterable[Entry]) -> list[Entry]:
     """Return the symlinks that point out of the package; safe unpackers refuse or drop these."""
-    return [entry for entry in entries if entry.kind == "symlink" and _target(entry) is None]
+    return [entry for entry in entries if entry.kind == "symlink" and link_target(entry) is None]
 
 
 def _collect_each(
@@ -148,7 +148,7 @@ def _collect_each(
         entries.append(_entry(name, str(path), info, follow_symlinks=follow_symlinks))
     names = given.keys()
     for position, entry in enumerate(entries):
-        if entry.kind == "symlink" and (_target(entry) or "").partition("/")[0] not in names:
+        if entry.kind == "symlink" and (link_target(entry) or "").partition("/")[0] not in names:
             with _found(given[entry.name]):
                 info = os.stat(entry.path)  # noqa: PTH116
             entries[position] = _entry(entry.name, entry.path, info, follow_symlinks=True)
@@ -247,7 +247,7 @@ def _special(mode: int) -> str:
     return "a device"
 
 
-def _target(entry: Entry) -> str | None:
+def link_target(entry: Entry) -> str | None:
     """Return the path inside the package that a symlink points to, None if it points outside."""
     if entry.link.startswith("/") or _DRIVE.match(entry.link):
         return None
