@@ -6,8 +6,9 @@ made. ``<!-- not tested: REASON -->`` leaves a block out. The language says how 
 
 - ``python``: as a program.
 - ``sh``: as a script that stops at the first failing command.
-- ``console``: each line after ``$ `` is a command (``> `` continues it), and the lines below it
-  are what it prints, on stdout and stderr together; in them ``...`` stands for any text.
+- ``console``: each line after ``$ `` is a command (``> `` continues it) for a shell of its own,
+  and the lines below it are what it prints, on stdout and stderr together; in them ``...``
+  stands for any text.
 
 `REGISTRY` in a block, and in what it prints, stands for a registry that is running and empty.
 """

@@ -45,7 +45,7 @@ def test_blocks_know_their_comment_and_line() -> None:
 def test_steps_of_a_console_block() -> None:
     found = steps(blocks(MARKDOWN)[-1], python=Path("python"), registry="127.0.0.1:1")
     assert [(step.argv[-1], step.prints) for step in found] == [
-        ("echo 127.0.0.1:1", "127.0.0.1:1"),
+        ("echo 127.0.0.1:1", "localhost:5000"),
         ("printf 'a\\n\\\nb\\n'", "a\nb"),
     ]
 
