@@ -1,6 +1,9 @@
-"""Image layouts, as directories and as archives."""
+"""Image layouts as stores: directories and archives."""
 
+from .archive_reader import ArchiveReader
+from .archive_writer import ArchiveWriter
+from .detect import detect
 from .directory import Layout
 from .sweeping import Problem
 
-__all__ = ["Layout", "Problem"]
+__all__ = ["ArchiveReader", "ArchiveWriter", "Layout", "Problem", "detect"]

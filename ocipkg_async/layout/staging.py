@@ -45,11 +45,12 @@ class StagedFile:
         """
         await to_thread.run_sync(self._publish, path, replace)
 
-    def _open(self) -> None:
+    def _open(self, make_folder: bool) -> None:  # noqa: FBT001
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
         flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
         with storage_errors(f"write in {self.path.parent}"):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if make_folder:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
             self.fd = os.open(self.path, flags, 0o644)
 
     def _publish(self, path: Path, replace: bool) -> None:  # noqa: FBT001
@@ -94,11 +95,14 @@ def _rename_new(temp: Path, path: Path) -> None:
 
 
 @asynccontextmanager
-async def staged_file(folder: Path, *, durable: bool = False) -> AsyncIterator[StagedFile]:
-    """Open a new file in `folder`, which is made if missing; it is gone unless published.
+async def staged_file(
+    folder: Path, *, make_folder: bool = True, durable: bool = False
+) -> AsyncIterator[StagedFile]:
+    """Open a new file; it is gone at the end of the block unless published.
 
     Args:
         folder: where it is written, and in whose file system it will be published.
+        make_folder: make the folder if it is missing.
         durable: flush to the disk before publishing.
 
     Raises:
@@ -106,7 +110,7 @@ async def staged_file(folder: Path, *, durable: bool = False) -> AsyncIterator[S
     """
     file = StagedFile(folder, durable=durable)
     try:
-        await to_thread.run_sync(file._open)  # noqa: SLF001
+        await to_thread.run_sync(file._open, make_folder)  # noqa: SLF001
         yield file
     finally:
         with CancelScope(shield=True):
