@@ -39,7 +39,7 @@ from .client import ClientOptions, Inspection
 from .copy import CopyReport
 from .errors import ClosedError
 from .events import OnEvent, ignore
-from .package import ArtifactFile, Compression, UnpackDirectories, UnpackReport
+from .package import ArtifactFile, Compression, Unpack, UnpackReport
 from .spec import Descriptor, Platform, Reference
 from .store import Package, Problem, Pruned
 from .transport import CredentialProvider
@@ -251,7 +251,7 @@ class Client:
         *,
         platform: str | Platform | None = None,
         overwrite: bool = False,
-        unpack_directories: UnpackDirectories = "auto",
+        unpack_directories: Unpack = "auto",
     ) -> UnpackReport:
         """Write the files of a package, image or artifact into a folder."""
         return self._bridge.call(

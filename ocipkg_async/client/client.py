@@ -20,7 +20,7 @@ from ..events import Action, OnEvent, ignore
 from ..package import (
     ArtifactFile,
     Compression,
-    UnpackDirectories,
+    Unpack,
     UnpackReport,
     pack,
     push_artifact,
@@ -262,7 +262,7 @@ class Client:
         *,
         platform: str | Platform | None = None,
         overwrite: bool = False,
-        unpack_directories: UnpackDirectories = "auto",
+        unpack_directories: Unpack = "auto",
     ) -> UnpackReport:
         """Write the files of a package, image or artifact into a folder.
 

@@ -20,12 +20,21 @@ class Difference:
 
 
 def compare(expected: Path, actual: Path) -> list[Difference]:
-    """Return how `actual` differs from `expected`: kinds, contents, link targets, executability.
+    """Return how the folder `actual` differs: kinds, contents, link targets, executability.
+
+    Args:
+        expected: a folder, or a file that should be alone in the other one.
+        actual: a folder.
 
     Raises:
         OSError: a file cannot be read.
     """
-    left, right = _entries(expected), _entries(actual)
+    if expected.is_dir():
+        left = _entries(expected)
+    else:
+        left = {expected.name: expected.stat()}
+        expected = expected.parent
+    right = _entries(actual)
     found = [Difference(name, "is missing") for name in left.keys() - right.keys()]
     found += [Difference(name, "does not belong there") for name in right.keys() - left.keys()]
     for name in left.keys() & right.keys():

@@ -1,0 +1,59 @@
+"""``copy``: any target to any target."""
+
+import click
+
+from .session import Session, command, descriptor_json
+from .text import size_text
+
+
+@command(
+    registry=True,
+    pushing=True,
+    epilog="""\b
+Examples:
+  ocipkg-async copy ghcr.io/org/pkg:v1 localhost:5000/pkg:v1
+  ocipkg-async copy ghcr.io/org/pkg:v1 oci-archive:pkg.tar
+  ocipkg-async copy oci:layout:v1 localhost:5000/pkg:v1
+""",
+)
+@click.argument("source", metavar="TARGET")
+@click.argument("destination", metavar="TARGET")
+@click.option(
+    "--platform", metavar="OS/ARCH", help="Copy this manifest of an index alone  [default: all]."
+)
+@click.option(
+    "--deep", is_flag=True, help="Check below what the destination has, to repair a partial copy."
+)
+@click.option("-f", "--overwrite", is_flag=True, help="Replace an archive that exists.")
+async def copy(
+    session: Session,
+    source: str,
+    destination: str,
+    platform: str | None,
+    *,
+    deep: bool,
+    overwrite: bool,
+) -> None:
+    """Copy content with everything below it from one target to another.
+
+    What the destination has is not moved again; between repositories of one registry it is mounted.
+    """
+    async with session.client() as client:
+        report = await client.copy(
+            source, destination, platform=platform, deep=deep, overwrite=overwrite
+        )
+    session.note(
+        f"copied {len(report.copied)} ({size_text(report.bytes_copied)}), had {len(report.skipped)}"
+    )
+    session.result(
+        report.root.digest,
+        {
+            **descriptor_json(report.root),
+            "copied": len(report.copied),
+            "skipped": len(report.skipped),
+            "bytes": report.bytes_copied,
+        },
+    )
+
+
+command = copy

@@ -1,0 +1,31 @@
+"""``get``: install a package."""
+
+import click
+
+from .packages import package_json
+from .session import Session, command
+
+
+@command(
+    registry=True,
+    store=True,
+    epilog="""\b
+Example:
+  LIB=$(ocipkg-async get ghcr.io/org/foo:1.2) && cc main.c -I$LIB -L$LIB -lfoo
+""",
+)
+@click.argument("reference")
+@click.option(
+    "--platform", metavar="OS/ARCH", help="Which manifest of an index  [default: this host's]."
+)
+async def get(session: Session, reference: str, platform: str | None) -> None:
+    """Install a package into the local store, and print its path.
+
+    What is installed already is not fetched again. The path is alone on stdout.
+    """
+    async with session.client() as client:
+        package = await client.get(reference, platform=platform)
+    session.result(str(package.path), package_json(package))
+
+
+command = get

@@ -1,0 +1,23 @@
+"""``load``: install from an archive or layout."""
+
+import click
+
+from .packages import package_json
+from .session import Session, command
+
+
+@command(store=True)
+@click.argument("source", metavar="ARCHIVE|LAYOUT")
+@click.option(
+    "-t", "--tag", metavar="REF", help="Name to install it under  [default: the one it holds]."
+)
+async def load(session: Session, source: str, tag: str | None) -> None:
+    """Install what an archive or layout holds, and print the paths."""
+    async with session.client() as client:
+        packages = await client.load(source, name=tag)
+    session.result(
+        "\n".join(str(package.path) for package in packages), [package_json(p) for p in packages]
+    )
+
+
+command = load

@@ -1,0 +1,162 @@
+"""Events as a progress bar, as plain lines, or as JSON lines, always on stderr."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import click
+
+from ..events import (
+    Event,
+    Finished,
+    OnEvent,
+    Planned,
+    Progressed,
+    Retrying,
+    Skipped,
+    Started,
+    Warned,
+    ignore,
+)
+from .text import printable, size_text
+
+ProgressKind = Literal["auto", "bar", "plain", "json", "none"]
+
+# A machine that reads along does not need every piece of some 256 KiB.
+_JSON_EVERY_S = 0.1
+
+
+@contextmanager
+def display(kind: ProgressKind) -> Iterator[OnEvent]:
+    """Show events while the block runs.
+
+    Args:
+        kind: ``auto`` is a bar on a terminal and plain lines elsewhere.
+    """
+    if kind == "auto":
+        kind = "bar" if sys.stderr.isatty() else "plain"
+    if kind == "bar":
+        with _bar() as on_event:
+            yield on_event
+    else:
+        yield {"plain": _plain, "json": _JsonLines(), "none": _warnings}.get(kind, ignore)
+
+
+def _warnings(event: Event) -> None:
+    """Print what a person should know even when nothing else is shown."""
+    if isinstance(event, Warned):
+        click.echo(f"warning: {printable(event.text)}", err=True)
+
+
+_DONE = {
+    "download": "downloaded",
+    "upload": "uploaded",
+    "copy": "copied",
+    "pack": "packed",
+    "unpack": "unpacked",
+    "verify": "verified",
+}
+
+
+def _plain(event: Event) -> None:
+    """One line for each piece of content that is done."""
+    name = printable(event.name)
+    if isinstance(event, Finished):
+        click.echo(f"{_DONE[event.action]} {name} ({size_text(event.done)})", err=True)
+    elif isinstance(event, Skipped):
+        click.echo(f"{'have' if event.reason == 'exists' else 'mounted'} {name}", err=True)
+    elif isinstance(event, Retrying):
+        click.echo(f"retrying in {event.wait_s:.1f} s: {printable(event.reason)}", err=True)
+    else:
+        _warnings(event)
+
+
+class _JsonLines:
+    """One JSON object a line."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, float] = {}
+
+    def __call__(self, event: Event) -> None:
+        now = time.monotonic()
+        if isinstance(event, Progressed):
+            if now - self._last.get(event.name, 0.0) < _JSON_EVERY_S:
+                return
+            self._last[event.name] = now
+        value: dict[str, Any] = {"event": type(event).__name__.lower()}
+        for name in ("action", "name", "total", "done", "reason", "attempt", "wait_s", "text"):
+            found = getattr(event, name, None)
+            if found not in {None, ""}:
+                value[name] = found
+        if event.descriptor is not None:
+            value["digest"] = str(event.descriptor.digest)
+        click.echo(json.dumps(value), err=True)
+
+
+@contextmanager
+def _bar() -> Iterator[OnEvent]:
+    # rich takes 80 ms to load, which only a terminal should pay.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TaskID,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    console = Console(stderr=True)
+    progress = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+    tasks: dict[str, TaskID] = {}
+    done: dict[str, int] = {}
+    totals: dict[str, TaskID] = {}
+
+    def total_of(action: str) -> TaskID:
+        if action not in totals:
+            totals[action] = progress.add_task(action, total=None)
+        return totals[action]
+
+    def moved(event: Event, amount: int) -> None:
+        key = f"{event.action} {event.name}"
+        progress.advance(total_of(event.action), amount - done.get(key, 0))
+        done[key] = amount
+        if key in tasks:
+            progress.update(tasks[key], completed=amount)
+
+    def on_event(event: Event) -> None:
+        key = f"{event.action} {event.name}"
+        if isinstance(event, Planned):
+            progress.update(total_of(event.action), total=event.total)
+        elif isinstance(event, Started):
+            tasks[key] = progress.add_task(f"  {printable(event.name)[:40]}", total=event.total)
+        elif isinstance(event, Progressed):
+            moved(event, event.done)
+        elif isinstance(event, Finished):
+            moved(event, event.done)
+            if key in tasks:
+                progress.remove_task(tasks.pop(key))
+        elif isinstance(event, Skipped) and event.descriptor is not None:
+            if not event.descriptor.is_document:
+                progress.advance(total_of(event.action), event.descriptor.size)
+        elif isinstance(event, Retrying):
+            console.print(
+                f"retrying in {event.wait_s:.1f} s: {printable(event.reason)}", markup=False
+            )
+        elif isinstance(event, Warned):
+            console.print(f"warning: {printable(event.text)}", markup=False)
+
+    with progress:
+        yield on_event

@@ -1,0 +1,38 @@
+"""Numbers and names as people read them."""
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def size_text(size: float) -> str:
+    """Return a size in bytes with three digits or so: ``4.21 MiB``."""
+    for unit in _UNITS:
+        if size < 1024 or unit == _UNITS[-1]:
+            break
+        size /= 1024
+    if unit == "B":
+        return f"{size:.0f} B"
+    return f"{size:.{2 if size < 10 else 1 if size < 100 else 0}f} {unit}"
+
+
+def rate_text(size: int, seconds: float) -> str:
+    """Return bytes per second, as text."""
+    return f"{size_text(size / seconds)}/s" if seconds > 0 else "-"
+
+
+def table(rows: list[tuple[str, ...]], *, header: tuple[str, ...] | None = None) -> str:
+    """Return rows in columns as wide as their widest cell."""
+    lines = [header, *rows] if header else list(rows)
+    widths = (
+        [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+        if lines
+        else []
+    )
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def printable(text: str) -> str:
+    """Return text of others without what a terminal would obey (S-18)."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -1,0 +1,48 @@
+"""Types of option values."""
+
+import re
+
+import click
+
+_SIZE = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>[KMGT]?)(?:i?B)?", re.IGNORECASE)
+_FACTORS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+class ByteSize(click.ParamType[int]):
+    """A size in bytes: ``65536``, ``64K``, ``8MiB``, ``1.5G``; the units are powers of 1024."""
+
+    name = "size"
+
+    def convert(
+        self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Return the number of bytes."""
+        if isinstance(value, int):
+            return value
+        match = _SIZE.fullmatch(value.strip())
+        if match is None:
+            self.fail(f"{value!r} is not a size; write 65536, 64K or 8MiB", param, ctx)
+        size = int(float(match["number"]) * _FACTORS[match["unit"].upper()])
+        if size < 1:
+            self.fail("a size is at least one byte", param, ctx)
+        return size
+
+
+class KeyValue(click.ParamType[tuple[str, str]]):
+    """A pair, ``key=value``."""
+
+    name = "key=value"
+
+    def convert(
+        self,
+        value: str | tuple[str, str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> tuple[str, str]:
+        """Return key and value."""
+        if isinstance(value, tuple):
+            return value
+        key, equals, rest = value.partition("=")
+        if not equals or not key:
+            self.fail(f"{value!r} is not key=value", param, ctx)
+        return key, rest

@@ -1,0 +1,26 @@
+"""``verify``: the store, byte by byte."""
+
+from .exit_codes import INTEGRITY
+from .session import Session, command
+from .text import printable
+
+
+@command(store=True)
+async def verify(session: Session) -> None:
+    """Check every blob and every unpacked file of the installed packages.
+
+    Prints what is wrong, and ends with exit code 5 if anything is.
+    """
+    async with session.client() as client:
+        problems = await client.verify()
+    if not problems:
+        session.note("everything is as it should be")
+    session.result(
+        "\n".join(f"{p.what}: {printable(p.message)}" for p in problems),
+        [{"what": p.what, "message": p.message} for p in problems],
+    )
+    if problems:
+        raise SystemExit(INTEGRITY)
+
+
+command = verify
