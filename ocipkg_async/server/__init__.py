@@ -2,5 +2,6 @@
 
 from .application import OnRequest, RequestLog
 from .embedded import EmbeddedRegistry
+from .faults import Faults
 
-__all__ = ["EmbeddedRegistry", "OnRequest", "RequestLog"]
+__all__ = ["EmbeddedRegistry", "Faults", "OnRequest", "RequestLog"]

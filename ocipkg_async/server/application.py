@@ -1,14 +1,15 @@
 """One request's way through the server: route, handler, error document, log line."""
 
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
 from ..errors import OCIError
 from . import blobs, listings, manifests, uploads
 from .failures import JSON, RefusedError, error_body, from_error
+from .injecting import Injector
 from .routes import Kind, Route, find_route
 from .service import Service
 
@@ -40,8 +41,9 @@ class RequestLog:
         method: HTTP method.
         path: path without its query.
         status: HTTP status of the answer, or 0 when the connection broke before one.
-        received_bytes: announced length of the request's body; 0 where none was announced.
+        received_bytes: how much of the request's body arrived.
         sent_bytes: length of the answer's body.
+        headers: the request's headers, for tests; no part of the printed line.
         seconds: from the request's headers to the last byte of the answer.
     """
 
@@ -51,6 +53,7 @@ class RequestLog:
     received_bytes: int
     sent_bytes: int
     seconds: float
+    headers: Mapping[str, str] = field(repr=False)
 
     def __str__(self) -> str:
         return (
@@ -65,9 +68,12 @@ OnRequest = Callable[[RequestLog], None]
 class Dispatcher:
     """Answers every request of one registry."""
 
-    def __init__(self, service: Service, on_request: OnRequest | None) -> None:
+    def __init__(
+        self, service: Service, *, on_request: OnRequest | None, injector: Injector | None
+    ) -> None:
         self._service = service
         self._on_request = on_request
+        self._injector = injector
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, whatever it is."""
@@ -86,7 +92,8 @@ class Dispatcher:
                     method=request.method,
                     path=request.path,
                     status=status,
-                    received_bytes=request.content_length or 0,
+                    received_bytes=request.content.total_bytes,
+                    headers=request.headers,
                     sent_bytes=sent,
                     seconds=time.perf_counter() - started_s,
                 )
@@ -104,6 +111,10 @@ class Dispatcher:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         route = find_route(request.method, request.raw_path)
+        if self._injector is not None:
+            response = await self._injector.before(request, route)
+            if response is not None:
+                return response
         method = "GET" if request.method == "HEAD" else request.method
         return await _HANDLERS[route.kind, method](self._service, request, route)
 

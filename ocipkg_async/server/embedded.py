@@ -24,6 +24,8 @@ from ..errors import (
 )
 from ..spec.reference import is_loopback
 from .application import Dispatcher, OnRequest
+from .faults import Faults
+from .injecting import Injector
 from .repositories import Repositories
 from .service import MAX_MANIFEST_BYTES, MAX_PAGE_ENTRIES, Options, Service
 from .sessions import Sessions
@@ -58,6 +60,7 @@ class EmbeddedRegistry:
         page_entries: longest page of tags, repositories and referrers.
         shutdown_timeout_s: how long requests in progress may go on at the end.
         on_request: called on the event loop with each answered request.
+        faults: what it does wrong, for tests; its attributes may be changed while it runs.
 
     Raises:
         InvalidArgumentError: the address is not loopback, and `insecure_listen` is not set.
@@ -77,6 +80,7 @@ class EmbeddedRegistry:
         page_entries: int = MAX_PAGE_ENTRIES,
         shutdown_timeout_s: float = 1.0,
         on_request: OnRequest | None = None,
+        faults: Faults | None = None,
     ) -> None:
         if not is_loopback(host) and not insecure_listen:
             raise InvalidArgumentError(
@@ -88,6 +92,7 @@ class EmbeddedRegistry:
         self._port = port
         self._shutdown_timeout_s = shutdown_timeout_s
         self._on_request = on_request
+        self._faults = faults
         self._options = Options(
             max_manifest_bytes=max_manifest_bytes,
             delete=delete,
@@ -137,8 +142,7 @@ class EmbeddedRegistry:
                 sessions=Sessions(root / UPLOADS, clock=time.monotonic),
                 options=self._options,
             )
-            dispatcher = Dispatcher(service, self._on_request)
-            self._port_bound = await self._listen(dispatcher, stack)
+            self._port_bound = await self._listen(service, stack)
             self._stack = stack.pop_all()
         return self
 
@@ -169,8 +173,13 @@ class EmbeddedRegistry:
             await anyio.sleep_forever()
         raise AssertionError  # nothing but an exception ends the sleep
 
-    async def _listen(self, dispatcher: Dispatcher, stack: AsyncExitStack) -> int:
+    async def _listen(self, service: Service, stack: AsyncExitStack) -> int:
         application = web.Application()
+        injector = None
+        if self._faults is not None:
+            injector = Injector(self._faults, service)
+            application.on_response_prepare.append(injector.amend)
+        dispatcher = Dispatcher(service, on_request=self._on_request, injector=injector)
         application.router.add_route("*", "/{path:.*}", dispatcher.answer)
         runner = web.AppRunner(
             application,

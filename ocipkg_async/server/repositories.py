@@ -25,6 +25,7 @@ from ..layout import Layout
 from ..spec import Descriptor, Digest, Document, Index, image_layout, media_types
 from ..spec.reference import is_repository, is_tag
 from .failures import blob_unknown, manifest_unknown, name_invalid, name_unknown, unsupported
+from .ranges import ByteRange
 from .referrers import fallback_tag, merged
 
 
@@ -49,6 +50,17 @@ class Repository:
             media_type=media_types.OCTET_STREAM, digest=descriptor.digest, size=descriptor.size
         )
         return await self.layout.exists(blob)
+
+    async def part_of_blob(self, digest: Digest, part: ByteRange) -> bytes:
+        """Return some bytes of a blob, unverified; an injected fault works on them in memory."""
+        path = self.layout.path / image_layout.blob_path(digest)
+
+        def read() -> bytes:
+            with storage_errors("read a blob"), path.open("rb") as file:
+                file.seek(part.start)
+                return file.read(part.length)
+
+        return await to_thread.run_sync(read)
 
     async def adopt(self, digest: Digest, file: Path) -> None:
         """Take over a verified file as a blob."""
