@@ -47,6 +47,7 @@ Examples:
 @click.option("-f", "--overwrite", is_flag=True, help="Replace an archive that exists.")
 async def pack(
     session: Session,
+    *,
     paths: tuple[Path, ...],
     output: str,
     tag: str | None,
@@ -54,7 +55,6 @@ async def pack(
     compression: str,
     level: int | None,
     threads: int | None,
-    *,
     follow_symlinks: bool,
     overwrite: bool,
 ) -> None:

@@ -13,11 +13,9 @@ from ..events import (
     Event,
     Finished,
     OnEvent,
-    Planned,
     Progressed,
     Retrying,
     Skipped,
-    Started,
     Warned,
     ignore,
 )
@@ -39,7 +37,10 @@ def display(kind: ProgressKind) -> Iterator[OnEvent]:
     if kind == "auto":
         kind = "bar" if sys.stderr.isatty() else "plain"
     if kind == "bar":
-        with _bar() as on_event:
+        # rich takes 80 ms to load, which only a terminal should pay.
+        from .bar import bar  # noqa: PLC0415
+
+        with bar() as on_event:
             yield on_event
     else:
         yield {"plain": _plain, "json": _JsonLines(), "none": _warnings}.get(kind, ignore)
@@ -94,69 +95,3 @@ class _JsonLines:
         if event.descriptor is not None:
             value["digest"] = str(event.descriptor.digest)
         click.echo(json.dumps(value), err=True)
-
-
-@contextmanager
-def _bar() -> Iterator[OnEvent]:
-    # rich takes 80 ms to load, which only a terminal should pay.
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import (  # noqa: PLC0415
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TaskID,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    console = Console(stderr=True)
-    progress = Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )
-    tasks: dict[str, TaskID] = {}
-    done: dict[str, int] = {}
-    totals: dict[str, TaskID] = {}
-
-    def total_of(action: str) -> TaskID:
-        if action not in totals:
-            totals[action] = progress.add_task(action, total=None)
-        return totals[action]
-
-    def moved(event: Event, amount: int) -> None:
-        key = f"{event.action} {event.name}"
-        progress.advance(total_of(event.action), amount - done.get(key, 0))
-        done[key] = amount
-        if key in tasks:
-            progress.update(tasks[key], completed=amount)
-
-    def on_event(event: Event) -> None:
-        key = f"{event.action} {event.name}"
-        if isinstance(event, Planned):
-            progress.update(total_of(event.action), total=event.total)
-        elif isinstance(event, Started):
-            tasks[key] = progress.add_task(f"  {printable(event.name)[:40]}", total=event.total)
-        elif isinstance(event, Progressed):
-            moved(event, event.done)
-        elif isinstance(event, Finished):
-            moved(event, event.done)
-            if key in tasks:
-                progress.remove_task(tasks.pop(key))
-        elif isinstance(event, Skipped) and event.descriptor is not None:
-            if not event.descriptor.is_document:
-                progress.advance(total_of(event.action), event.descriptor.size)
-        elif isinstance(event, Retrying):
-            console.print(
-                f"retrying in {event.wait_s:.1f} s: {printable(event.reason)}", markup=False
-            )
-        elif isinstance(event, Warned):
-            console.print(f"warning: {printable(event.text)}", markup=False)
-
-    with progress:
-        yield on_event

@@ -32,6 +32,7 @@ Examples:
 )
 async def push(
     session: Session,
+    *,
     source: str,
     files: tuple[str, ...],
     to: str | None,

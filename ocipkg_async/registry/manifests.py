@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from ..content import BlobReader
+from ..content.reader import BytesStream
 from ..errors import (
     DigestMismatchError,
     InvalidDigestError,
@@ -73,13 +74,11 @@ async def _get(endpoint: Endpoint, name: str, *, max_bytes: int) -> Descriptor:
         "GET", endpoint.url(f"manifests/{name}"), scopes=endpoint.pull, headers={"Accept": _ACCEPT}
     )
     try:
-        async with endpoint.transport.send(request) as response:
-            raw = await response.read(max_bytes)
-            content_type = response.headers.get("Content-Type")
-            said = response.headers.get("Docker-Content-Digest")
+        response, raw = await endpoint.transport.fetch(request, max_bytes=max_bytes)
     except RegistryNotFoundError as error:
         raise _missing(endpoint, name, error) from error
-    wanted = name if ":" in name else said
+    content_type = response.headers.get("Content-Type")
+    wanted = name if ":" in name else response.headers.get("Docker-Content-Digest")
     digest = Digest.of(raw, _parse(wanted).algorithm if wanted else "sha256")
     if wanted and digest != wanted:
         raise DigestMismatchError(
@@ -114,17 +113,18 @@ async def open_manifest(
         headers={"Accept": f"{descriptor.media_type}, {_ACCEPT}"},
     )
     try:
-        async with endpoint.transport.send(request) as response:
-            said = response.headers.get("Docker-Content-Digest")
-            if said and said != digest and said.partition(":")[0] == digest.algorithm:
-                raise DigestMismatchError(
-                    f"the registry answered {said[:150]} when asked for {digest}",
-                    expected=digest,
-                    actual=said,
-                )
-            yield BlobReader(response.body, descriptor)
+        # One byte more than announced, so that the reader sees that it is too long.
+        response, raw = await endpoint.transport.fetch(request, max_bytes=descriptor.size + 1)
     except RegistryNotFoundError as error:
         raise _missing(endpoint, digest, error) from error
+    said = response.headers.get("Docker-Content-Digest")
+    if said and said != digest and said.partition(":")[0] == digest.algorithm:
+        raise DigestMismatchError(
+            f"the registry answered {said[:150]} when asked for {digest}",
+            expected=digest,
+            actual=said,
+        )
+    yield BlobReader(BytesStream(raw), descriptor)
 
 
 async def push(endpoint: Endpoint, descriptor: Descriptor, raw: bytes, name: str) -> bool:

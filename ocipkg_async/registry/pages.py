@@ -59,14 +59,12 @@ async def pages(
             raise ProtocolError(f"the registry's list of {what} does not end; stopped")
         seen.add(following)
         request = endpoint.request("GET", following, scopes=scopes, headers=headers)
-        async with endpoint.transport.send(request) as response:
-            raw = await response.read(MAX_PAGE_BYTES)
-            answered, head = response.url, response.headers
+        response, raw = await endpoint.transport.fetch(request, max_bytes=MAX_PAGE_BYTES)
         total += len(raw)
         if total > MAX_TOTAL_BYTES:
             raise ProtocolError(f"the registry's list of {what} is far too long; stopped")
-        yield raw, head
-        following = next_page(answered, head)
+        yield raw, response.headers
+        following = next_page(response.url, response.headers)
 
 
 def names(raw: bytes, key: str) -> list[str]:

@@ -38,7 +38,7 @@ async def catalog(transport: Transport, registry: str) -> list[str]:
         RegistryError, TransportError: the registry refused (many do), or could not be reached.
     """
     endpoint = Endpoint(transport=transport, registry=registry, repository="")
-    scopes = (Scope("registry", "catalog", frozenset({"*"})),)
+    scopes = (Scope.catalog(),)
     url = f"{transport.base_url(registry)}/v2/_catalog"
     found: set[str] = set()
     async for raw, _ in pages.pages(endpoint, url, scopes=scopes, what="repositories"):

@@ -13,7 +13,7 @@ import anyio
 from ...content import Source
 from ...errors import DigestMismatchError, OCIError, RegistryError
 from ...spec import Descriptor, Digest
-from ...transport import Response
+from ...transport import Response, Scope
 from ..endpoint import Endpoint
 from .chunks import send_chunks
 from .session import UploadSession, same_origin
@@ -21,6 +21,8 @@ from .sources import DigestingSource, SizedSource
 
 # A registry that does not answer a cancellation forgets the session by itself.
 _CANCEL_S = 5.0
+# What a registry that forgot an upload answers; a new session may go better (D-63).
+_SESSION_LOST = frozenset({404, 416})
 _OCTETS = {"Content-Type": "application/octet-stream"}
 _CLOSED = frozenset({200, 201, 204})
 _TAKEN = frozenset({200, 201, 202, 204})
@@ -104,7 +106,7 @@ async def mount(
     Raises:
         RegistryError, TransportError: the registry refused, or could not be reached.
     """
-    scope = endpoint.pull[0].repository(from_repository, "pull")
+    scope = Scope.repository(from_repository, "pull")
     url = endpoint.url("blobs/uploads/", mount=descriptor.digest, **{"from": from_repository})
     # The push scope comes first: some servers read only one (A-24).
     request = endpoint.request(
@@ -125,7 +127,7 @@ async def _attempts(
     digest: Digest | None = None,
 ) -> None:
     """Run `once` with a fresh session until it succeeds or the budget of retries is used up."""
-    budget = endpoint.transport.attempts(f"upload to {endpoint.registry}/{endpoint.repository}")
+    budget = endpoint.transport.budget()
     while True:
         opened = session or await _open(endpoint)
         session = None
@@ -137,7 +139,9 @@ async def _attempts(
                 raise
             if digest is not None:
                 _raise_if_mismatch(error, digest)
-            if not source.reopenable or not await budget.again(error):
+            if not source.reopenable or not await endpoint.transport.again(
+                budget, error, action="upload", also=_SESSION_LOST
+            ):
                 raise
         else:
             return
