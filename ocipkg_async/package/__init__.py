@@ -4,12 +4,22 @@ from .artifact import push_artifact
 from .artifact_file import ArtifactFile
 from .builder import LayerInfo, pack, source_date_epoch
 from .compress import Compression
+from .extract import Mode
+from .install import UnpackReport, unpack, unpack_new
+from .layer_plan import Unpack
+from .limits import UnpackLimits
 
 __all__ = [
     "ArtifactFile",
     "Compression",
     "LayerInfo",
+    "Mode",
+    "Unpack",
+    "UnpackLimits",
+    "UnpackReport",
     "pack",
     "push_artifact",
     "source_date_epoch",
+    "unpack",
+    "unpack_new",
 ]

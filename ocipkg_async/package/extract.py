@@ -1,0 +1,322 @@
+"""Applies layers to a fresh folder: what each kind of entry does to it (I-61 to I-66, S-20 to S-32).
+
+The tree that was written is also held in memory, and memory decides: what an entry stands on,
+which layer it came from, whether two names fold together. The file system is only written to,
+relative to folders opened without following a link, so that a wrong guess can still not leave
+the root. All of it blocks and belongs in a worker thread.
+"""
+
+import functools
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from ..content.files import temp_name
+from ..errors import InvalidPackageError, UnsafeArchiveError, storage_errors
+from .decompress import PIECE_BYTES
+from .entry_names import Parts, check_link_target, split_name
+from .extracted_tree import Node, Tree
+from .folders import HAS_DESCRIPTORS, Folder, open_folder
+from .limits import Budget, UnpackLimits
+from .tar_reader import Kind, TarEntry, TarReader
+
+Mode = Literal["artifact", "rootfs"]
+"""``artifact``: names and links that are safe and the same everywhere, no special files, nobody
+else may write. ``rootfs``: what images hold; links keep any target, modes are kept, special files
+are left out (S-22, S-25, S-26)."""
+
+_WHITEOUT = ".wh."
+_AUFS = ".wh..wh."
+_OPAQUE = ".wh..wh..opq"
+_SPECIAL = frozenset({Kind.CHARACTER, Kind.BLOCK, Kind.FIFO})
+
+
+def _never() -> None:
+    """Check for nothing."""
+
+
+class Extractor:
+    """Writes layers into one folder, which must be empty and in a private place.
+
+    Use it as a context manager; `finish` after the last layer.
+
+    Args:
+        root: the folder.
+        mode: what is accepted and kept.
+        limits: how much all layers together may need.
+        keep_times: give files and folders the times of the archive.
+        check: called between entries and pieces; what it raises ends the work.
+        descriptors: work relative to descriptors; False forces the way of systems without them.
+
+    Attributes:
+        special: how many devices and FIFOs were left out.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        mode: Mode,
+        limits: UnpackLimits | None = None,
+        keep_times: bool = False,
+        check: Callable[[], None] = _never,
+        descriptors: bool = HAS_DESCRIPTORS,
+    ) -> None:
+        self.special = 0
+        self._mode = mode
+        self._limits = limits or UnpackLimits()
+        self._budget = Budget(self._limits)
+        self._keep_times = keep_times
+        self._check = check
+        self._action = f"unpack into {root}"
+        self._portable = mode == "artifact" or os.name == "nt"
+        self._late: list[tuple[Parts, Node]] = []
+        self._base: Parts = ()
+        self._under: Parts = ()
+        with storage_errors(self._action):
+            folder = open_folder(root, descriptors=descriptors)
+            try:
+                self._umask, folds = _probe(folder)
+            except BaseException:
+                folder.close()
+                raise
+        self._tree = Tree(folder, folds=folds or mode == "artifact", check=check)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self._tree.close()
+
+    @property
+    def files(self) -> int:
+        """How many files there are, every hard link counted."""
+        return self._tree.files
+
+    @property
+    def bytes(self) -> int:
+        """Bytes in all files, hard links counted once."""
+        return self._tree.bytes
+
+    def apply(
+        self,
+        reader: TarReader,
+        *,
+        base: Parts = (),
+        under: Parts = (),
+        whiteouts: bool = True,
+        replace: bool = True,
+    ) -> None:
+        """Apply one layer over what is there.
+
+        Args:
+            reader: the layer, at its first entry.
+            base: folder that its names start from.
+            under: where all its names, behind `base`, must lie.
+            whiteouts: take ``.wh.`` names as removals; else as names.
+            replace: let entries replace those of earlier layers.
+
+        Raises:
+            InvalidPackageError: the layer is not a valid archive.
+            UnsafeArchiveError: an entry could write elsewhere, or stands for two things.
+            LimitExceededError: it needs more than the limits allow.
+            DiskFullError, StorageError: the file system refused.
+        """
+        self._base, self._under = base, under
+        self._tree.begin_layer(replace=replace)
+        with storage_errors(self._action):
+            for entry in reader:
+                self._check()
+                self._budget.entry()
+                parts = self._locate(entry.name)
+                if not (whiteouts and self._whiteout(parts)):
+                    self._write(parts, entry, reader)
+
+    def add_file(self, parts: Parts, source: Path, *, move: bool) -> None:
+        """Put a file that is on the disk at `parts`; nothing may be there.
+
+        Raises:
+            UnsafeArchiveError: something is there, or its folder is a file or link.
+            DiskFullError, StorageError: the file system refused.
+        """
+        self._budget.entry()
+        self._tree.begin_layer(replace=False)
+        with storage_errors(self._action):
+            folder, name = self._tree.place(parts, Kind.FILE)
+            size = source.stat().st_size
+            if move:
+                with open_folder(source.parent) as origin:
+                    origin.rename(source.name, folder, name)
+            else:
+                self._copy(source, folder, name)
+            self._tree.add(parts, Kind.FILE, size=size)
+
+    def finish(self) -> None:
+        """Set what must be set last: modes and times of folders.
+
+        Raises:
+            StorageError: the file system refused.
+        """
+        with storage_errors(self._action):
+            for parts, node in sorted(self._late, key=lambda late: late[0]):
+                if self._tree.find(parts) is node:  # it may have been removed, or made anew
+                    mtime_s = node.mtime_s if self._keep_times else None
+                    self._tree.enter(parts).set_attributes(node.mode, mtime_s)
+
+    def _locate(self, name: str) -> Parts:
+        parts = split_name(name, self._limits, portable=self._portable)
+        if parts[: len(self._under)] != self._under:
+            raise UnsafeArchiveError(
+                f"{name[:200]!r} does not lie under {'/'.join(self._under)!r}",
+                hint="do not trust this package, or ask its author",
+            )
+        return self._base + parts
+
+    def _whiteout(self, parts: Parts) -> bool:
+        """Carry out a whiteout; False if the entry is none."""
+        if not any(part.startswith(_WHITEOUT) for part in parts):
+            return False
+        *parents, name = parts
+        folder = tuple(parents)
+        if name == _OPAQUE:
+            self._tree.hide_all(folder)
+            return True
+        if any(part.startswith(_AUFS) for part in parts):
+            return True
+        hidden = name.removeprefix(_WHITEOUT)
+        inside = any(part.startswith(_WHITEOUT) for part in parents)
+        if inside or hidden in {"", ".", ".."}:
+            raise InvalidPackageError(f"{'/'.join(parts)[:200]!r} is not a valid whiteout")
+        self._tree.hide(folder, hidden)
+        return True
+
+    def _write(self, parts: Parts, entry: TarEntry, reader: TarReader) -> None:
+        if not parts:
+            if entry.kind is not Kind.DIRECTORY:
+                raise UnsafeArchiveError(f"the root would become a {entry.kind.value}")
+        elif entry.kind is Kind.DIRECTORY:
+            self._write_folder(parts, entry)
+        elif entry.kind is Kind.FILE:
+            self._write_file(parts, entry, reader)
+        elif entry.kind is Kind.SYMLINK:
+            self._write_symlink(parts, entry)
+        elif entry.kind is Kind.HARDLINK:
+            self._write_hardlink(parts, entry)
+        else:
+            self._leave_out(parts, entry)
+
+    def _write_folder(self, parts: Parts, entry: TarEntry) -> None:
+        # The owner keeps all rights, or this process could not fill, move or remove the folder.
+        mode = self._bits(entry.mode) | 0o700
+        node = self._tree.find(parts)
+        fresh = node is None or node.kind is not Kind.DIRECTORY
+        folder, name = self._tree.place(parts, Kind.DIRECTORY)
+        if fresh:
+            folder.make(name, mode)
+        node = self._tree.add(parts, Kind.DIRECTORY)
+        node.mode, node.mtime_s = mode, entry.mtime_s
+        if self._keep_times or not fresh or mode & self._umask:
+            self._late.append((parts, node))
+
+    def _write_file(self, parts: Parts, entry: TarEntry, reader: TarReader) -> None:
+        self._budget.file(entry.name, entry.size)
+        mode = self._bits(entry.mode) | 0o600
+        folder, name = self._tree.place(parts, Kind.FILE)
+        fd = folder.create(name, mode)
+        try:
+            if mode & self._umask and hasattr(os, "fchmod"):
+                os.fchmod(fd, mode)
+            at = 0
+            for offset, piece in reader.pieces():
+                self._check()
+                if offset != at:
+                    os.lseek(fd, offset, os.SEEK_SET)
+                write_fully(fd, piece)
+                at = offset + len(piece)
+            if at < entry.size:
+                os.ftruncate(fd, entry.size)
+            if self._keep_times:
+                target = fd if os.utime in os.supports_fd else folder.path / name
+                os.utime(target, (entry.mtime_s, entry.mtime_s))
+        finally:
+            os.close(fd)
+        self._tree.add(parts, Kind.FILE, size=entry.size)
+
+    def _write_symlink(self, parts: Parts, entry: TarEntry) -> None:
+        if self._portable:
+            check_link_target(entry.link, parts[:-1], self._limits)
+        folder, name = self._tree.place(parts, Kind.SYMLINK)
+        folder.symlink(entry.link, name)
+        self._tree.add(parts, Kind.SYMLINK)
+
+    def _write_hardlink(self, parts: Parts, entry: TarEntry) -> None:
+        target = self._locate(entry.link)
+        folder, name = self._tree.place(parts, Kind.FILE)
+        found = self._tree.find(target)
+        if target == parts or found is None or found.kind not in _SPECIAL | {Kind.FILE}:
+            raise UnsafeArchiveError(
+                f"the hard link {entry.name!r} does not point to a file of this package:"
+                f" {entry.link[:200]!r}",
+                hint="do not trust this package, or ask its author",
+            )
+        if found.kind in _SPECIAL:
+            self.special += 1
+        elif target[:-1] == parts[:-1]:
+            folder.link(target[-1], folder, name)
+        else:
+            with self._tree.open_apart(target[:-1]) as origin:
+                origin.link(target[-1], folder, name)
+        self._tree.add(parts, found.kind)
+
+    def _leave_out(self, parts: Parts, entry: TarEntry) -> None:
+        if self._mode == "artifact":
+            raise UnsafeArchiveError(
+                f"the package holds a {entry.kind.value}: {entry.name!r}",
+                hint="mode='rootfs' leaves such entries out",
+            )
+        self._tree.place(parts, entry.kind)
+        self._tree.add(parts, entry.kind)
+        self.special += 1
+
+    def _bits(self, mode: int) -> int:
+        """Return the permission bits to set: never setuid, setgid, sticky (S-26)."""
+        if self._mode == "rootfs":
+            return mode & 0o777
+        return (mode & 0o755 if mode & 0o100 else mode & 0o644) & ~self._umask
+
+    def _copy(self, source: Path, folder: Folder, name: str) -> None:
+        fd = folder.create(name, 0o666)
+        try:
+            with source.open("rb", buffering=0) as file:
+                for piece in iter(functools.partial(file.read, PIECE_BYTES), b""):
+                    self._check()
+                    write_fully(fd, memoryview(piece))
+        finally:
+            os.close(fd)
+
+
+def write_fully(fd: int, piece: memoryview) -> None:
+    """Write all of `piece`, of which the system may take less at a time."""
+    while piece:
+        piece = piece[os.write(fd, piece) :]
+
+
+def _probe(folder: Folder) -> tuple[int, bool]:
+    """Return the umask, and whether the file system takes folded names for the same."""
+    name = f"{temp_name()}-\u00e9a"
+    folder.make(name, 0o777)
+    try:
+        made = folder.look(name)
+        umask = 0o777 & ~stat.S_IMODE(made.st_mode) if made else 0o022
+        other = name.upper(), name.replace("\u00e9", "e\u0301")
+        return umask, any(folder.look(one) is not None for one in other)
+    finally:
+        folder.rmdir(name)

@@ -1,0 +1,176 @@
+"""Fetches the layers of a plan, several at a time, and unpacks them in order as they arrive."""
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from pathlib import Path
+from typing import IO
+
+import anyio
+from anyio import from_thread, to_thread
+
+from ..content import BlobReader, Fetcher, LocalFiles
+from ..content.files import write_all
+from ..content.reader import BytesStream
+from ..errors import InvalidPackageError, UnsupportedError, single_error, storage_errors
+from ..events import Finished, OnEvent, Planned, Progressed, Started
+from ..spec import Descriptor, Digest
+from .decompress import open_layer
+from .entry_names import split_name
+from .extract import Extractor
+from .layer_plan import LayerTask
+from .limits import Budget, UnpackLimits
+from .tar_reader import TarReader
+
+CONCURRENT_LAYERS = 4
+"""Layers fetched at a time: enough to hide latency; a large blob uses several connections itself."""
+
+_Key = tuple[Digest, int]
+
+
+class LayerJob:
+    """Carries out the tasks of one plan.
+
+    Args:
+        fetcher: the store.
+        tasks: the layers, in order.
+        blobs: an empty private folder for what is fetched.
+        extractor: where the layers are applied.
+        limits: how much they may need.
+        on_event: progress.
+    """
+
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        tasks: tuple[LayerTask, ...],
+        blobs: Path,
+        extractor: Extractor,
+        *,
+        limits: UnpackLimits,
+        on_event: OnEvent,
+    ) -> None:
+        self._fetcher = fetcher
+        self._tasks = tasks
+        self._blobs = blobs
+        self._extractor = extractor
+        self._limits = limits
+        self._on_event = on_event
+        self._uses = Counter(_key(task) for task in tasks)
+        self._arrived = {key: anyio.Event() for key in self._uses}
+        self._paths: dict[_Key, Path] = {}
+
+    async def run(self) -> None:
+        """Fetch and unpack all layers.
+
+        Raises:
+            OCIError: as `install.unpack`; the tree is unfinished then.
+        """
+        blobs = {_key(task): task.descriptor for task in reversed(self._tasks)}
+        total = sum(descriptor.size for descriptor in blobs.values())
+        self._on_event(Planned(action="unpack", total=total))
+        slots = anyio.CapacityLimiter(CONCURRENT_LAYERS)
+        with single_error():
+            async with anyio.create_task_group() as group:
+                for key in self._arrived:  # in the order in which they are needed
+                    group.start_soon(self._fetch, key, blobs[key], slots)
+                for task in self._tasks:
+                    await self._arrived[_key(task)].wait()
+                    await to_thread.run_sync(self._unpack, task)
+
+    async def _fetch(self, key: _Key, descriptor: Descriptor, slots: anyio.CapacityLimiter) -> None:
+        async with slots:
+            name = descriptor.title or descriptor.digest.short
+            size = descriptor.size
+            self._on_event(Started(action="unpack", descriptor=descriptor, name=name, total=size))
+            done = 0
+
+            def progress(count: int) -> None:
+                nonlocal done
+                done += count
+                self._on_event(
+                    Progressed(
+                        action="unpack", descriptor=descriptor, name=name, done=done, total=size
+                    )
+                )
+
+            self._paths[key] = await self._get(key, descriptor, progress)
+            self._on_event(Finished(action="unpack", descriptor=descriptor, name=name, done=size))
+        self._arrived[key].set()
+
+    async def _get(
+        self, key: _Key, descriptor: Descriptor, progress: Callable[[int], None]
+    ) -> Path:
+        """Return a file with a blob that was verified."""
+        archive = all(t.role in {"layer", "directory"} for t in self._tasks if _key(t) == key)
+        async with self._open(descriptor) as reader:
+            reader.on_bytes = progress
+            if archive and isinstance(self._fetcher, LocalFiles):
+                local = self._fetcher.local_path(descriptor)
+                if local is not None:
+                    await reader.drain(len)  # only verified; it is unpacked where it lies
+                    return local
+            path = self._blobs / f"{descriptor.digest.encoded}-{descriptor.size}"
+            with storage_errors(f"write {path}"):
+                file = await to_thread.run_sync(lambda: path.open("xb", buffering=0))
+                try:
+                    await reader.drain(lambda data: write_all(file, data))
+                finally:
+                    file.close()
+        return path
+
+    def _open(self, descriptor: Descriptor) -> AbstractAsyncContextManager[BlobReader]:
+        if descriptor.data is None:
+            return self._fetcher.fetch(descriptor)
+        return nullcontext(BlobReader(BytesStream(descriptor.data), descriptor))
+
+    def _unpack(self, task: LayerTask) -> None:
+        """Unpack one layer, in a worker thread."""
+        key = _key(task)
+        path = self._paths[key]
+        self._uses[key] -= 1
+        own, last = path.parent == self._blobs, not self._uses[key]
+        if task.role == "file" or (task.role == "perhaps" and not self._lies_under(task, path)):
+            self._extractor.add_file(task.path, path, move=own and last)
+            return
+        self._apply(task, path)
+        if own and last:
+            path.unlink()
+
+    def _apply(self, task: LayerTask, path: Path) -> None:
+        layer = task.role == "layer"
+        with storage_errors(f"read {path}"), path.open("rb", buffering=0) as file:
+            reader = self._reader(task, file)
+            self._extractor.apply(
+                reader, base=task.base, under=task.under, whiteouts=layer, replace=layer
+            )
+        task.check_digests(reader.archive_digest, reader.stream_digest)
+
+    def _lies_under(self, task: LayerTask, path: Path) -> bool:
+        """Whether a layer is an archive with all its names below the title."""
+        budget = Budget(self._limits)
+        try:
+            with storage_errors(f"read {path}"), path.open("rb", buffering=0) as file:
+                for entry in self._reader(task, file):
+                    budget.entry()
+                    parts = split_name(entry.name, self._limits, portable=False)
+                    if parts[: len(task.under)] != task.under:
+                        return False
+        except (InvalidPackageError, UnsupportedError):
+            return False
+        return budget.entries > 0
+
+    def _reader(self, task: LayerTask, file: IO[bytes]) -> TarReader:
+        # What marks a directory is its annotation, whatever its media type.
+        media_type = task.descriptor.media_type if task.role == "layer" else None
+        stream = open_layer(file.read, media_type, limits=self._limits)
+
+        def read(max_bytes: int) -> bytes:
+            from_thread.check_cancelled()
+            return stream.read(max_bytes)
+
+        return TarReader(read, limits=self._limits, algorithm=task.algorithm)
+
+
+def _key(task: LayerTask) -> _Key:
+    return task.descriptor.digest, task.descriptor.size

@@ -1,0 +1,113 @@
+"""Moves a finished tree into a folder that exists: all of it or, after a failure, nothing.
+
+Blocking. Files arrive by rename and are whole at every moment; what they replace is kept aside
+until the end, so that it can be put back. Nothing is reached through a link (S-20, S-24).
+"""
+
+import contextlib
+import stat
+from pathlib import Path
+
+from ..content.files import temp_name
+from ..errors import AlreadyExistsError, storage_errors
+from .entry_names import Parts
+from .folders import HAS_DESCRIPTORS, Folder, open_folder
+
+
+def merge_tree(
+    source: Path,
+    destination: Path,
+    *,
+    backup: Path,
+    overwrite: bool,
+    descriptors: bool = HAS_DESCRIPTORS,
+) -> None:
+    """Move everything in `source` into `destination`; folders merge.
+
+    Args:
+        source: a folder that nobody else uses, on the file system of `destination`.
+        destination: an existing folder.
+        backup: an empty folder, as private, on the same file system.
+        overwrite: replace files and links that are in the way. A folder in the way of a file, or a
+            file in the way of a folder, is never replaced.
+        descriptors: work relative to descriptors; False forces the way of systems without them.
+
+    Raises:
+        AlreadyExistsError: something is in the way; nothing was moved.
+        StorageError: the file system refused; what was moved is put back.
+    """
+    with (
+        storage_errors(f"write into {destination}"),
+        open_folder(source, descriptors=descriptors) as new,
+        open_folder(destination, descriptors=descriptors) as old,
+        open_folder(backup, descriptors=descriptors) as kept,
+    ):
+        _check(new, old, overwrite=overwrite)
+        move = _Move(old, kept)
+        try:
+            move.all(new, old, ())
+        except BaseException:
+            move.undo()
+            raise
+
+
+def _check(new: Folder, old: Folder, *, overwrite: bool) -> None:
+    for name in new.names():
+        there = old.look(name)
+        if there is None:
+            continue
+        both = _is_folder(new, name), stat.S_ISDIR(there.st_mode)
+        if all(both):
+            with new.child(name) as new_child, old.child(name) as old_child:
+                _check(new_child, old_child, overwrite=overwrite)
+        elif any(both) or not overwrite:
+            hint = "ask to overwrite it, or choose another folder"
+            if any(both):
+                hint = "one is a folder and the other is not; remove it, or choose another folder"
+            raise AlreadyExistsError(f"{old.path / name} exists", hint=hint)
+
+
+class _Move:
+    """Moves, and remembers by path how to take it back: open folders would be too many."""
+
+    def __init__(self, root: Folder, kept: Folder) -> None:
+        self._root = root
+        self._kept = kept
+        self._done: list[tuple[Parts, str | None]] = []
+
+    def all(self, new: Folder, old: Folder, parts: Parts) -> None:
+        for name in new.names():
+            path = (*parts, name)
+            there = old.look(name)
+            if there is not None and stat.S_ISDIR(there.st_mode) and _is_folder(new, name):
+                with new.child(name) as new_child, old.child(name) as old_child:
+                    self.all(new_child, old_child, path)
+                continue
+            aside = None
+            if there is not None:
+                aside = temp_name()
+                try:
+                    old.link(name, self._kept, aside)  # so that the name is never missing
+                except OSError:
+                    old.rename(name, self._kept, aside)
+                    self._done.append((path, aside))
+                    new.rename(name, old, name)
+                    continue
+            new.rename(name, old, name)
+            self._done.append((path, aside))
+
+    def undo(self) -> None:
+        for (*parents, name), aside in reversed(self._done):
+            with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
+                folder = self._root
+                for part in parents:
+                    folder = opened.enter_context(folder.child(part))
+                if aside is None:
+                    folder.rename(name, self._kept, temp_name())
+                else:
+                    self._kept.rename(aside, folder, name)
+
+
+def _is_folder(folder: Folder, name: str) -> bool:
+    found = folder.look(name)
+    return found is not None and stat.S_ISDIR(found.st_mode)
