@@ -105,7 +105,7 @@ class Layout(IndexedStore):
         return self._blobs.fetch(descriptor)
 
     def local_path(self, descriptor: Descriptor) -> Path | None:
-        """Return the file that holds a blob, or None. Its content is not verified by this."""
+        """Return the file that holds a blob, or None, unverified. It looks at the disk, so it blocks."""
         path = self._blobs.file(descriptor.digest)
         return path if path.is_file() else None
 
