@@ -1,0 +1,139 @@
+"""Sending a body: a reader task in front of the HTTP library, one piece ahead of it.
+
+The reader belongs to the request's own task group, so the source is opened, read and closed in
+one task, whatever the HTTP library does with its writer.
+"""
+
+from collections.abc import Callable
+
+import anyio
+from anyio.lowlevel import checkpoint
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from ..errors import TooLongError, TooShortError
+from .request import Body
+
+PIECE_BYTES = 1 << 20
+"""How much is read at once: one hop to a worker thread, and one piece waits while another is sent."""
+SLICE_BYTES = 256 << 10
+"""How much is handed to the connection at once. A stall is noticed when a whole slice takes too long."""
+
+
+class BodyPump:
+    """Carries one body from its source to the connection, once."""
+
+    def __init__(
+        self,
+        body: Body,
+        *,
+        on_open: Callable[[], None],
+        on_slice: Callable[[], None],
+        on_end: Callable[[], None],
+    ) -> None:
+        self.size = body.size
+        self._body = body
+        self._on_open = on_open
+        self._on_slice = on_slice
+        self._on_end = on_end
+        # The source is opened when there is a connection to write to, not before.
+        self._wanted = anyio.Event()
+        self._send, self._receive = anyio.create_memory_object_stream[bytes | None](0)
+
+    async def run(self) -> None:
+        """Read the source to its end.
+
+        Raises:
+            TooShortError, TooLongError: the source has not the size that it said.
+        """
+        await self._wanted.wait()
+        self._on_open()
+        async with self._body.open() as stream:
+            sent = 0
+            while data := await stream.read(PIECE_BYTES):
+                sent += len(data)
+                if self.size is not None and sent >= self.size:
+                    more = sent > self.size or await stream.read(1)
+                    self._check(sent, more=bool(more))
+                await self._send.send(data)
+            self._check(sent, more=False)
+        if self.size is None:
+            await self._send.send(None)
+
+    def _check(self, sent: int, *, more: bool) -> None:
+        if self.size is None or (sent == self.size and not more):
+            return
+        kind = TooShortError if sent < self.size else TooLongError
+        raise kind(
+            f"the source said it has {self.size} bytes, and gave {'fewer' if sent < self.size else 'more'}",
+            expected=str(self.size),
+            actual=str(sent) if not more else f"more than {self.size}",
+            hint="the file changed while it was sent; try again when nobody writes to it",
+        )
+
+    def pieces(self) -> "BodyPieces":
+        """Return what the HTTP library iterates over."""
+        return BodyPieces(
+            self._receive,
+            size=self.size,
+            on_first=self._wanted.set,
+            on_slice=self._on_slice,
+            on_end=self._on_end,
+        )
+
+    def close(self) -> None:
+        """Free both ends; a writer that still waits goes on waiting until it is cancelled."""
+        self._send.close()
+        self._receive.close()
+
+
+class BodyPieces:
+    """Slices of the pieces, until the clean end, never past it.
+
+    When the reader stops before the end, iteration does not end: the HTTP library would finish the
+    request, and the server take half a body for a whole one.
+    """
+
+    def __init__(
+        self,
+        receive: MemoryObjectReceiveStream[bytes | None],
+        *,
+        size: int | None,
+        on_first: Callable[[], None],
+        on_slice: Callable[[], None],
+        on_end: Callable[[], None],
+    ) -> None:
+        self.size = size
+        self._receive = receive
+        self._left = size
+        self._on_first = on_first
+        self._on_slice = on_slice
+        self._on_end = on_end
+        self._rest = memoryview(b"")
+
+    def __aiter__(self) -> "BodyPieces":
+        return self
+
+    async def __anext__(self) -> memoryview:
+        if not self._rest:
+            piece = None if self._left == 0 else await self._next_piece()
+            if piece is None:
+                self._on_end()
+                raise StopAsyncIteration
+            self._rest = memoryview(piece)
+            # Two rounds of the event loop: an answer that has arrived is read before this piece
+            # is written, for a write into a closed connection would lose the answer.
+            await checkpoint()
+            await checkpoint()
+        self._on_slice()
+        part, self._rest = self._rest[:SLICE_BYTES], self._rest[SLICE_BYTES:]
+        if self._left is not None:
+            self._left -= len(part)
+        return part
+
+    async def _next_piece(self) -> bytes | None:
+        self._on_first()
+        try:
+            return await self._receive.receive()
+        except (anyio.EndOfStream, anyio.ClosedResourceError):
+            await anyio.sleep_forever()
+            raise

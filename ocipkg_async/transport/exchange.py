@@ -1,0 +1,217 @@
+"""One request and its answer over aiohttp: the only place that makes connections."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+import aiohttp
+import anyio
+from anyio import to_thread
+from yarl import URL
+
+from ..errors import ClosedError, TimedOutError, single_error
+from .body import BodyPieces, BodyPump
+from .failures import FailedError, Failure, explained
+from .options import TLSContexts, TransportOptions
+from .proxy import environment, proxy_for
+from .request import Body
+from .resolver import GuardedResolver, guard
+from .response import READ_AHEAD_BYTES, Response
+from .urls import origin_of, redacted
+
+MAX_HEADER_BYTES = 32 << 10
+"""Longest line and header of an answer; signed locations pass the library's 8 KiB."""
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """One request, decided in all parts.
+
+    Attributes:
+        method: HTTP method.
+        url: absolute URL.
+        headers: every header but those of the connection.
+        body: what to send.
+        registry: host of the registry it is for; addresses are judged by it.
+        own: it goes to the registry itself or to its token server, which see the client certificate.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes | Body | None
+    registry: str
+    own: bool
+
+
+class Connections:
+    """Open connections of one client. An async context manager."""
+
+    def __init__(self, options: TransportOptions) -> None:
+        self._options = options
+        self._session: aiohttp.ClientSession | None = None
+        self._tls: TLSContexts | None = None
+        self._proxies: dict[str, str] = {}
+
+    async def __aenter__(self) -> Self:
+        options = self._options
+        self._tls = await to_thread.run_sync(TLSContexts, options)
+        self._proxies = environment() if options.proxies_from_environment else {}
+        self._session = aiohttp.ClientSession(
+            # Slots are counted in throttle.py; a second limit here would only hide waits from it.
+            connector=aiohttp.TCPConnector(
+                limit=0, limit_per_host=0, resolver=GuardedResolver(), use_dns_cache=False
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=self._timeout(options.read_timeout_s),
+            auto_decompress=False,
+            requote_redirect_url=False,
+            trust_env=False,
+            read_bufsize=READ_AHEAD_BYTES,
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
+        )
+        # Its own repetition is uncounted; ours covers the same case, and more methods.
+        self._session._retry_connection = False  # noqa: SLF001 - there is no public switch
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            with anyio.CancelScope(shield=True):
+                await session.close()
+
+    @property
+    def open(self) -> bool:
+        """Whether requests can be made."""
+        return self._session is not None
+
+    def _timeout(self, read_timeout_s: float) -> aiohttp.ClientTimeout:
+        return aiohttp.ClientTimeout(
+            total=None, connect=self._options.connect_timeout_s, sock_read=read_timeout_s
+        )
+
+    async def exchange(
+        self, outgoing: Outgoing, *, on_body: Callable[[], None], on_close: Callable[[], None]
+    ) -> Response:
+        """Send a request; return its answer as soon as the headers are there.
+
+        Args:
+            outgoing: the request.
+            on_body: called when a streamed body is opened: from then on it is used up.
+            on_close: called when the answer is left; not if this raises.
+
+        Raises:
+            FailedError: there was no answer.
+            OCIError: the body's source failed.
+        """
+        body = outgoing.body
+        if body is None or isinstance(body, bytes):
+            with explained(outgoing.method, outgoing.url):
+                answer = await self._request(outgoing, body or None)
+        elif body.size == 0:
+            with explained(outgoing.method, outgoing.url):
+                answer = await self._request(outgoing, None)
+        else:
+            answer = await self._stream(outgoing, body, on_body)
+        return Response(answer, method=outgoing.method, url=outgoing.url, on_close=on_close)
+
+    async def _stream(
+        self, outgoing: Outgoing, body: Body, on_body: Callable[[], None]
+    ) -> aiohttp.ClientResponse:
+        """Send with a body that is read meanwhile."""
+        options = self._options
+        sending = _Sending()
+
+        def watch(limit_s: float) -> None:
+            scope.deadline = anyio.current_time() + limit_s
+
+        pump = BodyPump(
+            body,
+            on_open=on_body,
+            on_slice=lambda: watch(options.read_timeout_s),
+            on_end=lambda: watch(options.answer_timeout_s),
+        )
+        try:
+            # aiohttp limits the wait for bytes to come, but not the wait for bytes to go.
+            with anyio.CancelScope() as scope, single_error():
+                watch(options.connect_timeout_s + options.read_timeout_s)
+                async with anyio.create_task_group() as group:
+                    group.start_soon(sending.pump, pump, group.cancel_scope)
+                    await sending.request(self._request(outgoing, pump.pieces()), outgoing)
+                    group.cancel_scope.cancel()
+            return sending.result(outgoing)
+        except BaseException:
+            sending.abort()
+            raise
+        finally:
+            pump.close()
+
+    async def _request(
+        self, outgoing: Outgoing, data: bytes | BodyPieces | None
+    ) -> aiohttp.ClientResponse:
+        if self._session is None or self._tls is None:
+            raise ClosedError("this client is closed", hint="use it inside its 'async with'")
+        options = self._options
+        origin = origin_of(outgoing.url)
+        proxy = proxy_for(origin, self._proxies)
+        headers = dict(outgoing.headers)
+        if isinstance(data, BodyPieces) and data.size is not None:
+            headers["Content-Length"] = str(data.size)
+        reading = outgoing.method in _READING
+        with guard(
+            None if proxy else outgoing.registry, options.redirect_hosts | options.token_realms
+        ):
+            return await self._session.request(
+                outgoing.method,
+                URL(outgoing.url, encoded=True),
+                data=data,
+                headers=headers,
+                allow_redirects=False,
+                proxy=proxy.url if proxy else None,
+                proxy_headers=proxy.headers if proxy else None,
+                ssl=self._tls.for_host(origin.netloc, origin.host, registry=outgoing.own),
+                timeout=self._timeout(
+                    options.read_timeout_s if reading else options.answer_timeout_s
+                ),
+            )
+
+
+class _Sending:
+    """What became of a request with a body: an answer, a failure of it, or one of its source."""
+
+    def __init__(self) -> None:
+        self._answer: aiohttp.ClientResponse | None = None
+        self._failed: FailedError | None = None
+        self._source_error: Exception | None = None
+
+    async def pump(self, pump: BodyPump, scope: anyio.CancelScope) -> None:
+        try:
+            await pump.run()
+        except Exception as error:  # noqa: BLE001 - raised again in `result`
+            self._source_error = error
+            scope.cancel()
+
+    async def request(self, answer: Awaitable[aiohttp.ClientResponse], outgoing: Outgoing) -> None:
+        try:
+            with explained(outgoing.method, outgoing.url):
+                self._answer = await answer
+        except FailedError as failed:
+            self._failed = failed
+
+    def result(self, outgoing: Outgoing) -> aiohttp.ClientResponse:
+        """Return the answer; an early one counts, whatever was left to send."""
+        if self._source_error is not None:
+            raise self._source_error
+        if self._answer is not None:
+            return self._answer
+        if self._failed is not None:
+            raise self._failed
+        host = origin_of(outgoing.url).netloc
+        text = f"{outgoing.method} {redacted(outgoing.url)}: {host} took nothing more in time"
+        raise FailedError(Failure(error=TimedOutError(text), retryable=True))
+
+    def abort(self) -> None:
+        if self._answer is not None:
+            self._answer.close()

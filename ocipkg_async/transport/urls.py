@@ -1,0 +1,127 @@
+"""URLs as text: never decoded, never re-quoted, because signed links break otherwise (D-122)."""
+
+import ipaddress
+import re
+import socket
+from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit
+
+from ..errors import ProtocolError
+
+_PORTS = {"http": 80, "https": 443}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_UNQUOTED = re.compile(r"[^\x21-\x7e]")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Scheme, host and port: what credentials are bound to (D-06).
+
+    Attributes:
+        scheme: ``http`` or ``https``.
+        host: lower case, without brackets and final dot.
+        port: never None; the default port of the scheme is the same as none (D-53).
+    """
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def netloc(self) -> str:
+        """``host[:port]``, the port left out where it is the default."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if _PORTS.get(self.scheme) == self.port else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.netloc}"
+
+
+def origin_of(url: str) -> Origin:
+    """Return the origin of an absolute http or https URL.
+
+    Raises:
+        ProtocolError: it is no such URL, or carries a user name.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise ProtocolError(f"{redacted(url)!r} is not a URL") from error
+    if parts.scheme not in _PORTS or not host or _UNQUOTED.search(url):
+        raise ProtocolError(f"{redacted(url)!r} is not an http or https URL")
+    if "@" in parts.netloc:
+        raise ProtocolError(f"the URL of {host} carries a user name, which is never sent")
+    return Origin(parts.scheme, host.removesuffix("."), port or _PORTS[parts.scheme])
+
+
+def same_origin(one: str, other: str) -> bool:
+    """Whether two absolute URLs have the same scheme, host and port."""
+    return origin_of(one) == origin_of(other)
+
+
+def join_location(base: str, location: str) -> str:
+    """Resolve a ``Location`` against the URL of the request it answers; no byte is re-quoted (D-50).
+
+    What must not stand in a URL, a space or a letter outside ASCII, is percent-encoded.
+
+    Raises:
+        ProtocolError: it is empty, holds control characters, or is not http or https.
+    """
+    text = location.strip(" ")
+    if not text or _CONTROL.search(text):
+        raise ProtocolError("the Location header is empty or holds control characters")
+    text = _UNQUOTED.sub(_quote, text)
+    joined = text if _ABSOLUTE.match(text) else urljoin(base, text)
+    joined = joined.partition("#")[0]
+    origin_of(joined)
+    return joined
+
+
+def _quote(match: re.Match[str]) -> str:
+    raw = match[0].encode("utf-8", "surrogateescape")
+    return "".join(f"%{byte:02X}" for byte in raw)
+
+
+def redacted(url: str) -> str:
+    """Return a URL for messages: without user, query and fragment, which may be secret (S-17)."""
+    head = re.split(r"[?#]", url, maxsplit=1)[0]
+    head = re.sub(r"//[^/]*@", "//", head)
+    return _CONTROL.sub("", head)[:500]
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Read a host as an address, in the shortened and hexadecimal forms that resolvers read too."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        try:
+            return ipaddress.IPv4Address(socket.inet_aton(host))
+        except (OSError, UnicodeError):
+            return None
+    if isinstance(address, ipaddress.IPv6Address):
+        return address.ipv4_mapped or address.sixtofour or address
+    return address
+
+
+def is_internal(host: str) -> bool:
+    """Whether a host is by its text this machine, or an address that is not on the open Internet.
+
+    Private, loopback, link-local (with it the metadata service of clouds), unspecified, multicast
+    and reserved addresses are (S-13).
+    """
+    host = host.strip("[]").lower().removesuffix(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    address = _address(host)
+    return address is not None and (not address.is_global or address.is_multicast)
+
+
+def is_local(host: str) -> bool:
+    """Whether a host is by its text this machine itself."""
+    host = host.strip("[]").lower().removesuffix(".")
+    address = _address(host)
+    if address is None:
+        return host == "localhost" or host.endswith(".localhost")
+    return address.is_loopback
