@@ -16,17 +16,15 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import trustme
 from anyio.from_thread import start_blocking_portal
 
+from ocipkg_async.server import EmbeddedRegistry
 from peers import require
 from token_server import ISSUER, SERVICE, TokenServer, new_authority
-
-if TYPE_CHECKING:
-    from ocipkg_async.server.embedded import EmbeddedRegistry
 
 START_TIMEOUT_S = 20
 STOP_TIMEOUT_S = 10
@@ -82,10 +80,8 @@ def distribution_v3_registry(
 
 
 @pytest.fixture
-async def embedded() -> AsyncIterator["EmbeddedRegistry"]:
+async def embedded() -> AsyncIterator[EmbeddedRegistry]:
     """Our own registry, empty, in the test's event loop."""
-    from ocipkg_async.server.embedded import EmbeddedRegistry
-
     async with EmbeddedRegistry() as running:
         yield running
 
@@ -96,8 +92,6 @@ async def embedded() -> AsyncIterator["EmbeddedRegistry"]:
 async def registry(request: pytest.FixtureRequest) -> AsyncIterator[RunningRegistry]:
     """Our own registry and a real one, open to everybody: what one takes the other must take."""
     if request.param == "embedded":
-        from ocipkg_async.server.embedded import EmbeddedRegistry
-
         async with EmbeddedRegistry() as running:
             yield RunningRegistry(host=running.host)
     else:

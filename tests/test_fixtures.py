@@ -9,7 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from ocipkg_async.server.embedded import EmbeddedRegistry
+from ocipkg_async.server import EmbeddedRegistry
 from peers import require
 from registries import RunningRegistry
 from token_server import SERVICE, TokenServer

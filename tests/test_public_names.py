@@ -1,9 +1,11 @@
 """The public surface: what each package folder lists exists, is in order and is explained."""
 
+import ast
 import importlib
 import importlib.metadata
 import inspect
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -32,10 +34,16 @@ def own_docstring(value: object) -> str:
     return "" if text.startswith(f"{value.__name__}(") else text
 
 
+def only_a_docstring(module: ModuleType) -> bool:
+    return len(ast.parse(inspect.getsource(module)).body) == 1
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_listed_names_exist_in_order_with_docstrings(package: str) -> None:
     module = importlib.import_module(package)
     assert module.__doc__, "says what the folder is for"
+    if only_a_docstring(module):
+        return
     assert list(module.__all__) == sorted(set(module.__all__), key=order)
     values = {name: getattr(module, name) for name in module.__all__}
     undocumented = [

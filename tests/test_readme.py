@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from ocipkg_async.server.embedded import EmbeddedRegistry
+from ocipkg_async.server import EmbeddedRegistry
 from readme_blocks import REGISTRY, TESTED_LANGUAGES, blocks, matches, steps
 
 TOP = Path(__file__).resolve().parent.parent
