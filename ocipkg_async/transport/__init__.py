@@ -1,12 +1,20 @@
 """HTTP for clients of registries: one request's life, authentication, credentials."""
 
 from .auth.scope import Scope
-from .credentials.model import Credential, CredentialProvider
+from .credentials import (
+    Credential,
+    CredentialFiles,
+    CredentialProvider,
+    FixedCredential,
+    HelperProgram,
+    StaticCredentials,
+    first_of,
+)
 from .headers import Headers
 from .options import USER_AGENT, TransportOptions
 from .request import Body, BodyStream, Request
 from .response import Response, ResponseBody
-from .retry import RetryPolicy
+from .retry import RetryBudget, RetryPolicy
 from .session import Transport
 from .urls import join_location, redacted, same_origin
 
@@ -15,15 +23,21 @@ __all__ = [
     "Body",
     "BodyStream",
     "Credential",
+    "CredentialFiles",
     "CredentialProvider",
+    "FixedCredential",
     "Headers",
+    "HelperProgram",
     "Request",
     "Response",
     "ResponseBody",
+    "RetryBudget",
     "RetryPolicy",
     "Scope",
+    "StaticCredentials",
     "Transport",
     "TransportOptions",
+    "first_of",
     "join_location",
     "redacted",
     "same_origin",

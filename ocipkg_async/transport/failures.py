@@ -9,7 +9,16 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from ..errors import ConnectError, OCIError, ProtocolError, TimedOutError, TransportError
+from ..errors import (
+    ConnectError,
+    OCIError,
+    ProtocolError,
+    RateLimitedError,
+    RedirectError,
+    RegistryError,
+    TimedOutError,
+    TransportError,
+)
 from .urls import origin_of, redacted
 
 
@@ -36,6 +45,30 @@ class FailedError(Exception):
     def __init__(self, failure: Failure) -> None:
         super().__init__(str(failure.error))
         self.failure = failure
+
+
+def failure_of(error: OCIError, *, also: frozenset[int] = frozenset()) -> Failure:
+    """Return what an error that was raised already means for another try.
+
+    Args:
+        error: from a request.
+        also: statuses that are worth another try here, besides the usual ones.
+    """
+    if isinstance(error, RegistryError):
+        asked_s = error.retry_after_s if isinstance(error, RateLimitedError) else None
+        retryable = error.status in also or is_retryable(error.status)
+        return Failure(error=error, retryable=retryable, retry_after_s=asked_s)
+    final = isinstance(error, ProtocolError | RedirectError)
+    return Failure(error=error, retryable=isinstance(error, TransportError) and not final)
+
+
+_NEVER = frozenset({501, 505, 511})
+"""Server errors that a repetition cannot change: not implemented, wrong version, captive portal."""
+
+
+def is_retryable(status: int) -> bool:
+    """Whether an answer of this status may be another one soon."""
+    return status in {408, 429, 499} or (500 <= status <= 599 and status not in _NEVER)
 
 
 _TLS_HINT = (

@@ -1,6 +1,7 @@
 """The life of one request, from its first try to its answer or its last failure."""
 
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -18,13 +19,13 @@ from ..errors import (
 from ..events import Action, OnEvent, Retrying
 from .auth.authorizer import Authorization, Authorizer, Need
 from .exchange import Connections, Outgoing
-from .failures import FailedError, Failure
+from .failures import FailedError, Failure, is_retryable
 from .options import TransportOptions
 from .redirect import STATUSES, Hop, next_hop
 from .request import Request
 from .response import Response
 from .responses import MAX_ERROR_BYTES, error_for, parse_warnings
-from .retry import RetryBudget, is_retryable, parse_retry_after
+from .retry import RetryBudget, parse_retry_after
 from .throttle import Lane, Throttle
 from .urls import Origin, origin_of, redacted
 
@@ -35,6 +36,7 @@ _MAX_RENEWALS = 2
 """401s that one try answers: one for the token, one more for its scope (A-25)."""
 _BULK_BYTES = 1 << 20
 """Bytes in memory from this size on use the upload slots; streams always do, see throttle.py."""
+_BLOB = re.compile(r"/blobs/[a-z0-9]+[:%]")
 _ALWAYS_SET = frozenset({"accept-encoding", "user-agent"})
 
 
@@ -65,7 +67,8 @@ def lane_of(request: Request) -> Lane:
     """Return the slots that a request uses."""
     body = request.body
     if body is None:
-        return Lane.DOWNLOAD if request.bulk else Lane.SMALL
+        blob = request.method == "GET" and _BLOB.search(request.url) is not None
+        return Lane.DOWNLOAD if request.bulk or blob else Lane.SMALL
     if request.bulk or not isinstance(body, bytes) or len(body) >= _BULK_BYTES:
         return Lane.UPLOAD
     return Lane.SMALL

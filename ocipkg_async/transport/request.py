@@ -55,8 +55,8 @@ class Request:
         follow: follow redirects; without, a redirect is an answer if accepted, else an error.
         credentials: without, no credential is sent and a 401 is an error (S-11).
         retry: try again after failures that may pass. Without, a 401 is still answered with a token.
-        bulk: it moves much data. Bulk requests leave connection slots to the others; a large or
-            unmeasured body makes a request bulk by itself.
+        bulk: it moves much data. Bulk requests leave connection slots to the others; the GET of a
+            blob and every request with a streamed body is bulk by itself.
     """
 
     method: str

@@ -9,8 +9,6 @@ from email.utils import parsedate_to_datetime
 from ..errors import InvalidArgumentError
 from .failures import Failure
 
-_NEVER = frozenset({501, 505, 511})
-"""Server errors that a repetition cannot change: not implemented, wrong version, captive portal."""
 MAX_RETRY_AFTER_S = 366 * 24 * 3600.0
 _SECONDS = re.compile(r"[0-9]{1,12}", re.ASCII)
 
@@ -88,11 +86,6 @@ class RetryBudget:
             return wait_s
         # The server's wait is a minimum; a little more keeps its clients apart.
         return failure.retry_after_s + min(wait_s, 1.0)
-
-
-def is_retryable(status: int) -> bool:
-    """Whether an answer of this status may be another one soon."""
-    return status in {408, 429, 499} or (500 <= status <= 599 and status not in _NEVER)
 
 
 def parse_retry_after(value: str | None, *, now_s: float) -> float | None:

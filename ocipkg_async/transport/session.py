@@ -1,21 +1,26 @@
 """The client side of HTTP: one object that sends requests to registries."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Self
 
-from ..errors import ClosedError
-from ..events import Action, OnEvent, Warned, ignore
+import anyio
+
+from ..errors import ClosedError, OCIError
+from ..events import Action, OnEvent, Retrying, Warned, ignore
 from ..spec.reference import Reference, is_loopback
 from .auth.authorizer import Authorizer, Need
 from .auth.token import MAX_ANSWER_BYTES, TokenRequest
 from .credentials.model import CredentialProvider
 from .exchange import Connections
+from .failures import failure_of
 from .headers import Headers
 from .operation import Operation, Parts
 from .options import TransportOptions
 from .request import Request
 from .response import Response
+from .retry import RetryBudget
 from .throttle import Throttle
 from .urls import Origin, origin_of
 
@@ -109,6 +114,45 @@ class Transport:
             RegistryError, TransportError, CredentialError, ClosedError: as `send`.
         """
         return await self._operation(request).run_whole(max_bytes)
+
+    def budget(self) -> RetryBudget:
+        """Return a new budget for something that takes several requests, such as an upload.
+
+        Those requests are sent with ``retry=False``; `again` decides after a failure.
+        """
+        return RetryBudget(self.options.retry, now_s=time.monotonic())
+
+    async def again(
+        self,
+        budget: RetryBudget,
+        error: OCIError,
+        *,
+        action: Action,
+        also: frozenset[int] = frozenset(),
+        name: str = "",
+    ) -> bool:
+        """Wait before another try of something that takes several requests.
+
+        Args:
+            budget: of the operation, from `budget`.
+            error: what the last try failed with.
+            action: word for the `Retrying` event.
+            also: statuses that are worth another try here, besides 408, 429 and 5xx.
+            name: what it is about, for the event.
+
+        Returns:
+            False, without waiting, if there is to be no other try.
+        """
+        wait_s = budget.wait_after(failure_of(error, also=also), now_s=time.monotonic())
+        if wait_s is None:
+            return False
+        self._parts.on_event(
+            Retrying(
+                action=action, name=name, attempt=budget.failed, wait_s=wait_s, reason=str(error)
+            )
+        )
+        await anyio.sleep(wait_s)
+        return True
 
     def _operation(self, request: Request) -> Operation:
         if not self._connections.open:
