@@ -56,4 +56,4 @@ async def copy(
     )
 
 
-command = copy
+COMMAND = copy

@@ -102,4 +102,4 @@ def _measure(path: Path) -> int:
     return sum(p.lstat().st_size for p in path.rglob("*") if not p.is_dir())
 
 
-command = demo
+COMMAND = demo

@@ -28,4 +28,4 @@ async def get(session: Session, reference: str, platform: str | None) -> None:
     session.result(str(package.path), package_json(package))
 
 
-command = get
+COMMAND = get

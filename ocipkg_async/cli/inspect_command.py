@@ -1,6 +1,7 @@
 """``inspect``: what a target holds."""
 
 import json
+import sys
 from typing import Any
 
 import click
@@ -20,7 +21,7 @@ async def inspect(session: Session, target: str, platform: str | None, *, raw: b
     async with session.client() as client:
         found = await client.inspect(target, platform=platform)
     if raw:
-        click.get_binary_stream("stdout").write(found.document.raw)
+        sys.stdout.buffer.write(found.document.raw)
         return
     session.result(_text(found), _json(found))
 
@@ -64,4 +65,4 @@ def _json(found: Inspection) -> dict[str, Any]:
     }
 
 
-command = inspect
+COMMAND = inspect

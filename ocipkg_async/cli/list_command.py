@@ -14,4 +14,4 @@ async def list_packages(session: Session) -> None:
     session.result(package_table(packages), [package_json(p) for p in packages])
 
 
-command = list_packages
+COMMAND = list_packages

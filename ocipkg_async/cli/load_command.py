@@ -20,4 +20,4 @@ async def load(session: Session, source: str, tag: str | None) -> None:
     )
 
 
-command = load
+COMMAND = load

@@ -39,4 +39,4 @@ async def login(
     session.result("", {"registry": registry, "username": username, "stored": where})
 
 
-command = login
+COMMAND = login

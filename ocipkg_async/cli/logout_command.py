@@ -15,4 +15,4 @@ async def logout(session: Session, registry: str) -> None:
     session.result("", {"registry": registry, "erased": erased})
 
 
-command = logout
+COMMAND = logout

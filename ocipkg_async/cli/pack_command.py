@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from ..package import Compression
+from ..package.compress import Algorithm
 from .session import Session, command, descriptor_json
 from .text import size_text
 from .values import KeyValue
@@ -52,7 +53,7 @@ async def pack(
     output: str,
     tag: str | None,
     annotation: tuple[tuple[str, str], ...],
-    compression: str,
+    compression: Algorithm,
     level: int | None,
     threads: int | None,
     follow_symlinks: bool,
@@ -77,4 +78,4 @@ async def pack(
     session.result(descriptor.digest, {"target": output, **descriptor_json(descriptor)})
 
 
-command = pack
+COMMAND = pack

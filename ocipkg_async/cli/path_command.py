@@ -16,4 +16,4 @@ async def path(session: Session, reference: str, platform: str | None) -> None:
     session.result(str(package.path), package_json(package))
 
 
-command = path
+COMMAND = path

@@ -17,7 +17,6 @@ from ..events import (
     Retrying,
     Skipped,
     Warned,
-    ignore,
 )
 from .text import printable, size_text
 
@@ -43,7 +42,8 @@ def display(kind: ProgressKind) -> Iterator[OnEvent]:
         with bar() as on_event:
             yield on_event
     else:
-        yield {"plain": _plain, "json": _JsonLines(), "none": _warnings}.get(kind, ignore)
+        shows: dict[ProgressKind, OnEvent] = {"plain": _plain, "json": _JsonLines()}
+        yield shows.get(kind, _warnings)
 
 
 def _warnings(event: Event) -> None:

@@ -15,4 +15,4 @@ async def prune(session: Session) -> None:
     )
 
 
-command = prune
+COMMAND = prune

@@ -70,4 +70,4 @@ async def pull(
     )
 
 
-command = pull
+COMMAND = pull

@@ -80,4 +80,4 @@ def _line(reference: Reference, descriptor: Descriptor) -> str:
     return f"{reference}@{descriptor.digest}" if not reference.digest else str(reference)
 
 
-command = push
+COMMAND = push

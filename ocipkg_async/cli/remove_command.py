@@ -17,4 +17,4 @@ async def remove(session: Session, reference: str, platform: str | None) -> None
     session.result("", package_json(package))
 
 
-command = remove
+COMMAND = remove

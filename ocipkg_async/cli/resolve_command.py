@@ -15,4 +15,4 @@ async def resolve(session: Session, target: str, platform: str | None) -> None:
     session.result(descriptor.digest, descriptor_json(descriptor))
 
 
-command = resolve
+COMMAND = resolve

@@ -25,4 +25,4 @@ async def save(session: Session, reference: str, output: str, *, overwrite: bool
     session.result(descriptor.digest, {"target": output, **descriptor_json(descriptor)})
 
 
-command = save
+COMMAND = save

@@ -55,4 +55,4 @@ async def serve(
         await anyio.sleep_forever()
 
 
-command = serve
+COMMAND = serve

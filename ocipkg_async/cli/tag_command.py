@@ -16,4 +16,4 @@ async def tag(session: Session, target: str, names: tuple[str, ...]) -> None:
     session.result(descriptor.digest, {"tags": list(names), **descriptor_json(descriptor)})
 
 
-command = tag
+COMMAND = tag

@@ -15,4 +15,4 @@ async def tags(session: Session, repository: str) -> None:
     session.result("\n".join(printable(name) for name in found), found)
 
 
-command = tags
+COMMAND = tags

@@ -23,4 +23,4 @@ async def verify(session: Session) -> None:
         raise SystemExit(INTEGRITY)
 
 
-command = verify
+COMMAND = verify

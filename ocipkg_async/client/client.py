@@ -117,7 +117,7 @@ class Client:
             InvalidReferenceError: `output` or `name` is none.
             StorageError, RegistryError, TransportError: the output could not be written.
         """
-        target = Target.parse(output, output=True)
+        target = await Target.parse(output, output=True)
         names = output_names(target, name)
         async with self._stores.writable(target, overwrite=overwrite) as store:
             return await pack(
@@ -182,7 +182,7 @@ class Client:
             InvalidLayoutError, IntegrityError: the archive or layout is broken.
             RegistryError, TransportError: the registry refused, or could not be reached.
         """
-        target = Target.parse(source)
+        target = await Target.parse(source)
         pushed = []
         async with self._stores.local(target) as store:
             for entry in await entries(store, target, single=to is not None):
@@ -222,7 +222,7 @@ class Client:
             InvalidLayoutError, IntegrityError: the archive or layout is broken.
             InvalidPackageError, StorageError: as `get`.
         """
-        target = Target.parse(source)
+        target = await Target.parse(source)
         installed = []
         async with self._stores.local(target) as store:
             for entry in await entries(store, target, single=name is not None):
@@ -241,7 +241,7 @@ class Client:
             RegistryError, TransportError, StorageError: the registry or the disk refused.
         """
         parsed = _reference(reference).with_default_tag()
-        target = Target.parse(output, output=True)
+        target = await Target.parse(output, output=True)
         source: ReadStore
         try:
             local = await self.local_store()
@@ -279,7 +279,7 @@ class Client:
             NotFoundError, IntegrityError, InvalidPackageError: as `get`; nothing was written.
             RegistryError, TransportError, StorageError: the registry or the disk refused.
         """
-        async with self._stores.opened(_target(source)) as (store, root):
+        async with self._stores.opened(await _target(source)) as (store, root):
             manifest = await self._select(store, root, platform)
             return await unpack(
                 store,
@@ -314,7 +314,7 @@ class Client:
             AlreadyExistsError: the destination archive exists.
             OCIError: either side failed; a note says which.
         """
-        origin, target = _target(source), _target(destination, output=True)
+        origin, target = await _target(source), await _target(destination, output=True)
         names = output_names(target, None)
         if not names and origin.reference is not None:
             names = [str(origin.reference.with_default_tag())]
@@ -336,7 +336,7 @@ class Client:
             NotFoundError: there is no such thing.
             RegistryError, TransportError: the registry refused, or could not be reached.
         """
-        async with self._stores.opened(_target(target)) as (store, root):
+        async with self._stores.opened(await _target(target)) as (store, root):
             return await self._chosen(store, root, platform)
 
     async def inspect(
@@ -349,7 +349,7 @@ class Client:
             IntegrityError, InvalidDocumentError: the document is broken.
             RegistryError, TransportError: the registry refused, or could not be reached.
         """
-        async with self._stores.opened(_target(target)) as (store, root):
+        async with self._stores.opened(await _target(target)) as (store, root):
             chosen = await self._chosen(store, root, platform)
             return await inspect(
                 store, chosen, target=str(target), max_bytes=self.options.max_manifest_bytes
@@ -364,7 +364,7 @@ class Client:
             UnsupportedError: this kind of target does not know.
             NotFoundError, RegistryError, TransportError: as `resolve`.
         """
-        async with self._stores.opened(_target(target)) as (store, root):
+        async with self._stores.opened(await _target(target)) as (store, root):
             if not isinstance(store, ReferrersLister):
                 raise UnsupportedError(f"{target} does not know what refers to its content")
             return await store.referrers(root.digest, artifact_type=artifact_type)
@@ -377,7 +377,7 @@ class Client:
             UnsupportedError: an archive, which cannot be changed in place.
             RegistryError, TransportError: the registry refused, or could not be reached.
         """
-        parsed = _target(target)
+        parsed = await _target(target)
         if parsed.kind == "archive":
             raise UnsupportedError(
                 "names in an archive cannot be changed in place", hint="copy it to a layout first"
@@ -395,7 +395,7 @@ class Client:
             NotFoundError: there is no such repository.
             RegistryError, TransportError: the registry refused, or could not be reached.
         """
-        target = _target(repository)
+        target = await _target(repository)
         if target.reference is not None:
             return await self.repository(target.reference).tags()
         async with self._stores.local(target) as store:
@@ -567,7 +567,7 @@ def _platform(value: str | Platform | None) -> Platform | None:
     return Platform.parse(value) if isinstance(value, str) else value
 
 
-def _target(value: str | Reference, *, output: bool = False) -> Target:
+async def _target(value: str | Reference, *, output: bool = False) -> Target:
     if isinstance(value, Reference):
         return Target(kind="registry", reference=value)
-    return Target.parse(value, output=output)
+    return await Target.parse(value, output=output)

@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Protocol
 
-from ..content import ReadStore, Store
+from ..content import ReadStore, Store, StreamPusher
 from ..errors import InvalidArgumentError, InvalidReferenceError, NotFoundError
 from ..layout import ArchiveReader, ArchiveWriter, Layout
 from ..registry import Repository
@@ -11,6 +12,10 @@ from ..spec import Descriptor, Reference, annotations
 from ..transport import Transport
 from .options import ClientOptions
 from .target import Target
+
+
+class WritableStore(Store, StreamPusher, Protocol):
+    """What every target can do that is written to."""
 
 
 class Stores:
@@ -57,7 +62,9 @@ class Stores:
                 yield archive
 
     @asynccontextmanager
-    async def writable(self, target: Target, *, overwrite: bool = False) -> AsyncIterator[Store]:
+    async def writable(
+        self, target: Target, *, overwrite: bool = False
+    ) -> AsyncIterator[WritableStore]:
         """Open a store for writing; an archive appears when the block ends without an exception.
 
         Raises:

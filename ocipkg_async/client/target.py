@@ -1,14 +1,15 @@
 """Targets: the text that names a place for content, and what it stands for.
 
 A target is a reference, ``oci:DIR[:name]`` (image layout) or ``oci-archive:FILE[:name]``. A bare
-path that exists is recognised as one of the latter two. Parsing decides from the text and from
-what the path is; opening a store is done by the client.
+path that exists is recognised as one of the latter two. Opening what it names is done elsewhere.
 """
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
+
+import anyio
 
 from ..errors import InvalidArgumentError, InvalidReferenceError
 from ..layout import detect
@@ -38,7 +39,7 @@ class Target:
     name: str | None = None
 
     @classmethod
-    def parse(cls, text: str, *, output: bool = False) -> Self:
+    async def parse(cls, text: str, *, output: bool = False) -> Self:
         """Parse a target.
 
         Args:
@@ -58,12 +59,12 @@ class Target:
             kind: Kind = "layout" if prefixed["kind"] == "oci" else "archive"
             return cls(kind=kind, path=path, name=name)
         path = Path(text)
-        found = detect(path)
+        found = await detect(path)
         if found is not None:
             return cls(kind=found, path=path)
         if output and _looks_like_archive(text):
             return cls(kind="archive", path=path)
-        if path.exists() and not output:
+        if not output and await anyio.Path(path).exists():
             raise InvalidArgumentError(
                 f"{text} is neither an image layout nor an oci-archive",
                 hint="pack it first, or name what is inside it",

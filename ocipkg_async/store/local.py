@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import anyio
 import platformdirs
 from anyio import to_thread
 
@@ -114,8 +115,8 @@ class LocalStore:
         # A relative path would move with the working directory.
         folder = await to_thread.run_sync(lambda: (path or default_path()).expanduser().absolute())
         with storage_errors(f"create the store {folder}"):
-            for sub in (folder / "packages", folder / "locks"):
-                await to_thread.run_sync(lambda sub=sub: sub.mkdir(parents=True, exist_ok=True))
+            for sub in ("packages", "locks"):
+                await anyio.Path(folder / sub).mkdir(parents=True, exist_ok=True)
         return cls(folder, await Layout.open(folder / "layout", create=True))
 
     async def install(
@@ -167,9 +168,7 @@ class LocalStore:
                 )
                 if not await to_thread.run_sync(folder.is_dir):
                     with storage_errors(f"create {folder.parent}"):
-                        await to_thread.run_sync(
-                            lambda: folder.parent.mkdir(parents=True, exist_ok=True)
-                        )
+                        await anyio.Path(folder.parent).mkdir(parents=True, exist_ok=True)
                     await unpack_new(
                         self.layout,
                         manifest,
