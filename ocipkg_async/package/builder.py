@@ -155,8 +155,8 @@ async def pack(
 ) -> Descriptor:
     """Write files as a package into a store.
 
-    The same files give the same package on any machine; a version of isal that compresses
-    differently changes the digest of the layer, not that of the tar, which the config records.
+    The same files give the same tar on any machine; the config records its digest. The digest of
+    the compressed layer depends on the compressor too; see `Compression`.
 
     Args:
         store: where to.

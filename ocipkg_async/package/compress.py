@@ -34,7 +34,8 @@ BLOCK_BYTES = 1 << 20
 Half of it costs speed, twice of it memory, and neither gains a thousandth in size.
 """
 _WINDOW_BYTES = 32 << 10
-# isal chooses code by CPU. Levels 0 to 2 give the same bytes on every CPU, level 3 does not.
+# isal chooses code by CPU. Levels 0 to 2 give the same bytes on all x86-64 with SSE4.2 (since 2008),
+# and on all ARM64, though other ones; level 3 changes with AVX2 and AVX-512.
 _MAX_ISAL_LEVEL = 2
 _DEFAULT_GZIP_LEVEL = 2
 # Deflate blocks end, and Huffman tables start anew, when isal's buffer is full. The small one
@@ -57,9 +58,10 @@ class Compression:
 
     Attributes:
         algorithm: ``gzip``, ``zstd`` or ``none``.
-        level: None for the default. gzip: 0 to 2 are fast and give the same bytes on every
-            machine for one version of isal; 3 to 9 are smaller, about ten times slower, and
-            depend on the zlib that Python was built with. zstd: 1 to 22.
+        level: None for the default. gzip: 0 to 2 are fast, and for one version of isal give the
+            same bytes on every x86-64 since 2008, and others on every ARM64; 3 to 9 are smaller,
+            about ten times slower, and give the same bytes everywhere for one version of the zlib
+            that Python was built with. zstd: 1 to 22, the same everywhere for one version.
         threads: how many compress at once; None for the number of CPUs. It never changes bytes.
 
     Raises:
