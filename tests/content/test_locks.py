@@ -1,0 +1,198 @@
+"""Locks between processes: exclusion, sharing, death of the holder, cancellation."""
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from ocipkg_async.content.locks import file_lock
+from ocipkg_async.errors import StorageError, TimedOutError
+
+HOLD = """
+import sys
+from pathlib import Path
+import anyio
+from ocipkg_async.content.locks import file_lock
+
+async def main():
+    async with file_lock(Path(sys.argv[1]), shared=sys.argv[2] == "shared"):
+        print("held", flush=True)
+        await anyio.to_thread.run_sync(sys.stdin.readline)
+    print("released", flush=True)
+
+anyio.run(main)
+"""
+
+
+@contextlib.contextmanager
+def held_elsewhere(path: Path, how: str = "exclusive") -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the lock until its standard input closes."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path), how],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "held\n"
+            yield process
+        finally:
+            process.kill()
+
+
+async def is_free(path: Path, *, shared: bool = False) -> bool:
+    try:
+        async with file_lock(path, shared=shared, timeout_s=0):
+            return True
+    except TimedOutError:
+        return False
+
+
+async def test_two_processes_exclude_each_other_until_the_holder_is_killed(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with held_elsewhere(path) as process:
+        assert not await is_free(path)
+        assert not await is_free(path, shared=True)
+        with pytest.raises(TimedOutError) as caught:
+            async with file_lock(path, timeout_s=0.03):
+                pass
+        assert str(path) in str(caught.value)
+        assert caught.value.hint
+        process.kill()  # no chance to clean up
+        async with file_lock(path, timeout_s=60):
+            pass
+
+
+async def test_the_next_process_gets_it_when_it_is_released(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with held_elsewhere(path) as process:
+        got = anyio.Event()
+
+        async def wait() -> None:
+            async with file_lock(path):
+                got.set()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait)
+            await anyio.sleep(0.03)
+            assert not got.is_set()
+            await anyio.to_thread.run_sync(process.communicate, "")
+        assert got.is_set()
+
+
+async def test_shared_holders_in_two_processes(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with held_elsewhere(path, "shared"):
+        async with file_lock(path, shared=True, timeout_s=0):
+            assert not await is_free(path)
+        assert await is_free(path, shared=True)
+        assert not await is_free(path)
+
+
+async def test_tasks_of_one_process_exclude_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    inside = 0
+    done = []
+
+    async def work(number: int) -> None:
+        nonlocal inside
+        async with file_lock(path):
+            inside += 1
+            assert inside == 1
+            await anyio.sleep(0.002)
+            inside -= 1
+            done.append(number)
+
+    async with anyio.create_task_group() as group:
+        for number in range(5):
+            group.start_soon(work, number)
+    assert sorted(done) == list(range(5))
+
+
+async def test_released_after_an_exception(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with pytest.raises(ValueError, match="x"):
+        async with file_lock(path):
+            raise ValueError("x")
+    assert await is_free(path)
+
+
+async def test_a_removed_lock_file_does_not_let_two_in(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    entered = anyio.Event()
+    async with anyio.create_task_group() as group:
+
+        async def wait() -> None:
+            async with file_lock(path):
+                entered.set()
+
+        async with file_lock(path):
+            group.start_soon(wait)
+            await anyio.sleep(0.02)
+            path.unlink()
+            # Whoever comes now makes a new file; the waiting one must end on the same.
+            async with file_lock(path, timeout_s=0):
+                await anyio.sleep(0.15)
+                assert not entered.is_set()
+        with anyio.fail_after(60):
+            await entered.wait()
+
+
+@pytest.mark.parametrize("how", ["task", "scope"])
+async def test_cancelled_while_waiting(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "lock"
+
+    async def wait() -> None:
+        async with file_lock(path):
+            pytest.fail("it is held")
+
+    async with file_lock(path):
+        if how == "task":
+            task = asyncio.create_task(wait())
+            await anyio.sleep(0.02)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        else:
+            with anyio.move_on_after(0.02) as scope:
+                await wait()
+            assert scope.cancelled_caught
+    assert await is_free(path)
+
+
+async def test_cancelled_at_any_moment_it_is_never_left_held(tmp_path: Path) -> None:
+    """A cancellation by asyncio comes between the thread that locks and the task that would know."""
+    path = tmp_path / "lock"
+
+    async def hold() -> None:
+        async with file_lock(path):
+            await anyio.sleep_forever()
+
+    for turns in range(30):
+        task = asyncio.create_task(hold())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await is_free(path), turns
+
+
+async def test_file_that_cannot_be_opened(tmp_path: Path) -> None:
+    for path in (tmp_path / "missing" / "lock", tmp_path):
+        with pytest.raises(StorageError, match="lock"):
+            async with file_lock(path):
+                pytest.fail("there is nothing to lock")
+
+
+async def test_the_file_stays_and_is_empty(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    async with file_lock(path):
+        pass
+    assert path.read_bytes() == b""
