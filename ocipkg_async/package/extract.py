@@ -8,18 +8,16 @@ the root. All of it blocks and belongs in a worker thread.
 
 import functools
 import os
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from ..content.files import temp_name
 from ..errors import InvalidPackageError, UnsafeArchiveError, storage_errors
 from .decompress import PIECE_BYTES
 from .entry_names import Parts, check_link_target, split_name
 from .extracted_tree import Node, Tree
-from .folders import HAS_DESCRIPTORS, Folder, open_folder
+from .folders import HAS_DESCRIPTORS, Folder, open_folder, probe
 from .limits import Budget, UnpackLimits
 from .tar_reader import Kind, TarEntry, TarReader
 
@@ -70,6 +68,7 @@ class Extractor:
         self._limits = limits or UnpackLimits()
         self._budget = Budget(self._limits)
         self._keep_times = keep_times
+        self._descriptors = descriptors
         self._check = check
         self._action = f"unpack into {root}"
         self._portable = mode == "artifact" or os.name == "nt"
@@ -79,7 +78,7 @@ class Extractor:
         with storage_errors(self._action):
             folder = open_folder(root, descriptors=descriptors)
             try:
-                self._umask, folds = _probe(folder)
+                self._umask, folds = probe(folder)
             except BaseException:
                 folder.close()
                 raise
@@ -153,7 +152,7 @@ class Extractor:
             folder, name = self._tree.place(parts, Kind.FILE)
             size = source.stat().st_size
             if move:
-                with open_folder(source.parent) as origin:
+                with open_folder(source.parent, descriptors=self._descriptors) as origin:
                     origin.rename(source.name, folder, name)
             else:
                 self._copy(source, folder, name)
@@ -307,16 +306,3 @@ def write_fully(fd: int, piece: memoryview) -> None:
     """Write all of `piece`, of which the system may take less at a time."""
     while piece:
         piece = piece[os.write(fd, piece) :]
-
-
-def _probe(folder: Folder) -> tuple[int, bool]:
-    """Return the umask, and whether the file system takes folded names for the same."""
-    name = f"{temp_name()}-\u00e9a"
-    folder.make(name, 0o777)
-    try:
-        made = folder.look(name)
-        umask = 0o777 & ~stat.S_IMODE(made.st_mode) if made else 0o022
-        other = name.upper(), name.replace("\u00e9", "e\u0301")
-        return umask, any(folder.look(one) is not None for one in other)
-    finally:
-        folder.rmdir(name)

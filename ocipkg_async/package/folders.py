@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ..content.files import temp_name
 from ..errors import UnsafeArchiveError
 
 HAS_DESCRIPTORS = (
@@ -218,3 +219,16 @@ def through_link(path: Path) -> UnsafeArchiveError:
         f"{path} is not a folder: it would be written through a link or a file",
         hint="remove what is there, or do not trust this package",
     )
+
+
+def probe(folder: Folder) -> tuple[int, bool]:
+    """Return the umask, and whether the file system takes folded names for the same (S-30)."""
+    name = f"{temp_name()}-\u00e9a"
+    folder.make(name, 0o777)
+    try:
+        made = folder.look(name)
+        umask = 0o777 & ~stat.S_IMODE(made.st_mode) if made else 0o022
+        other = name.upper(), name.replace("\u00e9", "e\u0301")
+        return umask, any(folder.look(one) is not None for one in other)
+    finally:
+        folder.rmdir(name)

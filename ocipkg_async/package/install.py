@@ -247,13 +247,15 @@ async def _build(
     if manifest.config is not None and manifest.config.media_type in IMAGE_CONFIGS:
         config = await fetch_bytes(fetcher, manifest.config)
     plan = plan_unpack(manifest, config, limits=limits, mode=mode, unpack=unpack)
-    with Extractor(
+    start = functools.partial(
+        Extractor,
         staging / _TREE,
         mode=plan.mode,
         limits=limits,
         keep_times=keep_times,
         check=from_thread.check_cancelled,
-    ) as extractor:
+    )
+    with await to_thread.run_sync(start) as extractor:
         job = LayerJob(
             fetcher, plan.tasks, staging / _BLOBS, extractor, limits=limits, on_event=on_event
         )

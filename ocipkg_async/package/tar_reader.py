@@ -12,20 +12,16 @@ from ..errors import InvalidPackageError
 from ..spec import Digest, Digester
 from .decompress import PIECE_BYTES, Read
 from .limits import UnpackLimits, exceeded
-from .tar_headers import (
+from .tar_fields import (
     BLOCK_BYTES,
-    Extended,
-    Kind,
     Span,
-    TarEntry,
-    TarHeader,
     decimal,
-    entry_of,
     invalid,
     parse_old_sparse,
     parse_pax,
     parse_sparse_map,
 )
+from .tar_headers import Extended, Kind, TarEntry, TarHeader, entry_of
 
 __all__ = ["Kind", "TarEntry", "TarReader"]
 
@@ -126,7 +122,7 @@ class TarReader:
         spans: tuple[Span, ...] = ((0, entry.size),) if entry.size else ()
         padding = -stored % BLOCK_BYTES
         if header.type == b"S":
-            spans = parse_old_sparse(header, self._input.take, self._limits)
+            spans = parse_old_sparse(header.block, self._input.take, self._limits)
         elif extended.sparse_version == "0.1":
             spans = parse_sparse_map(extended.sparse_map_01())
         elif extended.sparse_version == "1.0":
