@@ -1,5 +1,6 @@
 """One request's way through the server: route, handler, error document, log line."""
 
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -40,7 +41,8 @@ class RequestLog:
     Attributes:
         method: HTTP method.
         path: path without its query.
-        status: HTTP status of the answer, or 0 when the connection broke before one.
+        status: HTTP status of the answer; 499 when the connection broke before or in it, 0 when
+            the registry was stopped.
         received_bytes: how much of the request's body arrived.
         sent_bytes: length of the answer's body.
         headers: the request's headers, for tests; no part of the printed line.
@@ -61,6 +63,8 @@ class RequestLog:
             f" out={self.sent_bytes} {self.seconds * 1000:.1f}ms"
         )
 
+
+_CLIENT_HAS_GONE = 499  # nginx's number; it is logged, never sent
 
 OnRequest = Callable[[RequestLog], None]
 
@@ -83,9 +87,12 @@ class Dispatcher:
         status, sent = 0, 0
         try:
             response = await self._answer(request)
-            await response.prepare(request)
-            await response.write_eof()
             status, sent = response.status, _length(request, response)
+            with contextlib.suppress(
+                ConnectionError
+            ):  # aiohttp meets it again, and ends the request
+                await response.prepare(request)
+                await response.write_eof()
         finally:
             self._on_request(
                 RequestLog(
@@ -102,12 +109,17 @@ class Dispatcher:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         try:
-            try:
-                return await self._handle(request)
-            except OCIError as error:
-                raise from_error(error) from error
+            return await self._handle(request)
         except RefusedError as refused:
             return _refusal(refused)
+        except OCIError as error:
+            return _refusal(from_error(error))
+        except ConnectionError:
+            # The client has gone, or must not take what it got for the whole: aiohttp notices the
+            # closed connection, and sends and reports nothing.
+            if request.transport is not None:
+                request.transport.close()
+            return web.Response(status=_CLIENT_HAS_GONE)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         route = find_route(request.method, request.raw_path)

@@ -28,7 +28,7 @@ from .faults import Faults
 from .injecting import Injector
 from .repositories import Repositories
 from .service import MAX_MANIFEST_BYTES, MAX_PAGE_ENTRIES, Options, Service
-from .sessions import Sessions
+from .sessions import MAX_SESSIONS, Sessions
 
 UPLOADS = "_uploads"
 """Unfinished uploads, beside the repositories and in their file system; no repository has this name."""
@@ -58,6 +58,7 @@ class EmbeddedRegistry:
         referrers: have the referrers API; else 404, as older registries.
         sparse: take an index whose manifests are not there.
         page_entries: longest page of tags, repositories and referrers.
+        max_uploads: how many uploads may be open at once.
         shutdown_timeout_s: how long requests in progress may go on at the end.
         on_request: called on the event loop with each answered request.
         faults: what it does wrong, for tests; its attributes may be changed while it runs.
@@ -78,6 +79,7 @@ class EmbeddedRegistry:
         referrers: bool = True,
         sparse: bool = False,
         page_entries: int = MAX_PAGE_ENTRIES,
+        max_uploads: int = MAX_SESSIONS,
         shutdown_timeout_s: float = 1.0,
         on_request: OnRequest | None = None,
         faults: Faults | None = None,
@@ -91,6 +93,7 @@ class EmbeddedRegistry:
         self._address = host
         self._port = port
         self._shutdown_timeout_s = shutdown_timeout_s
+        self._max_uploads = max_uploads
         self._on_request = on_request
         self._faults = faults
         self._options = Options(
@@ -102,6 +105,18 @@ class EmbeddedRegistry:
         )
         self._stack: AsyncExitStack | None = None
         self._port_bound: int | None = None
+        self._folder: Path | None = None
+
+    @property
+    def root(self) -> Path:
+        """Folder of the repositories, each an image layout.
+
+        Raises:
+            ClosedError: the registry is not running.
+        """
+        if self._folder is None:
+            raise ClosedError("the registry is not running", hint="enter it with `async with`")
+        return self._folder
 
     @property
     def host(self) -> str:
@@ -139,10 +154,13 @@ class EmbeddedRegistry:
                 repositories=Repositories(
                     root, max_manifest_bytes=self._options.max_manifest_bytes
                 ),
-                sessions=Sessions(root / UPLOADS, clock=time.monotonic),
+                sessions=Sessions(
+                    root / UPLOADS, clock=time.monotonic, max_sessions=self._max_uploads
+                ),
                 options=self._options,
             )
             self._port_bound = await self._listen(service, stack)
+            self._folder = root
             self._stack = stack.pop_all()
         return self
 
@@ -153,7 +171,8 @@ class EmbeddedRegistry:
         trace: TracebackType | None,
     ) -> None:
         """Stop listening, end requests in progress, remove what is temporary."""
-        stack, self._stack, self._port_bound = self._stack, None, None
+        stack, self._stack = self._stack, None
+        self._port_bound = self._folder = None
         if stack is not None:
             with anyio.CancelScope(shield=True):
                 await stack.__aexit__(kind, error, trace)

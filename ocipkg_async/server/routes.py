@@ -30,14 +30,14 @@ _METHODS = {
 }
 # The first that matches decides: "uploads" is no digest.
 _PATTERNS = (
-    (Kind.UPLOADS, re.compile(r"/v2/(?P<name>.+)/blobs/uploads/?")),
-    (Kind.UPLOAD, re.compile(r"/v2/(?P<name>.+)/blobs/uploads/(?P<target>[^/]+)")),
-    (Kind.BLOB, re.compile(r"/v2/(?P<name>.+)/blobs/(?P<target>[^/]+)")),
-    (Kind.MANIFEST, re.compile(r"/v2/(?P<name>.+)/manifests/(?P<target>[^/]+)")),
-    (Kind.REFERRERS, re.compile(r"/v2/(?P<name>.+)/referrers/(?P<target>[^/]+)")),
-    (Kind.TAGS, re.compile(r"/v2/(?P<name>.+)/tags/list/?")),
-    (Kind.CATALOG, re.compile(r"/v2/_catalog/?")),
-    (Kind.BASE, re.compile(r"/v2/?")),
+    (Kind.UPLOADS, re.compile(r"/v2/(?P<name>.+)/blobs/uploads/?", re.DOTALL)),
+    (Kind.UPLOAD, re.compile(r"/v2/(?P<name>.+)/blobs/uploads/(?P<target>[^/]+)", re.DOTALL)),
+    (Kind.BLOB, re.compile(r"/v2/(?P<name>.+)/blobs/(?P<target>[^/]+)", re.DOTALL)),
+    (Kind.MANIFEST, re.compile(r"/v2/(?P<name>.+)/manifests/(?P<target>[^/]+)", re.DOTALL)),
+    (Kind.REFERRERS, re.compile(r"/v2/(?P<name>.+)/referrers/(?P<target>[^/]+)", re.DOTALL)),
+    (Kind.TAGS, re.compile(r"/v2/(?P<name>.+)/tags/list/?", re.DOTALL)),
+    (Kind.CATALOG, re.compile(r"/v2/_catalog/?", re.DOTALL)),
+    (Kind.BASE, re.compile(r"/v2/?", re.DOTALL)),
 )
 # A repository is a folder, and the repositories below it lie beside these entries of its layout (C-32).
 _RESERVED = (image_layout.BLOBS, image_layout.INDEX, image_layout.MARKER)
