@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -166,22 +167,59 @@ async def test_cancelled_while_waiting(tmp_path: Path, how: str) -> None:
     assert await is_free(path)
 
 
-async def test_cancelled_at_any_moment_it_is_never_left_held(tmp_path: Path) -> None:
+class SlowPath(type(Path())):  # type: ignore[misc]
+    """A path on a file system that takes its time to open a file."""
+
+    begun: threading.Event
+    go_on: threading.Event
+
+    def __fspath__(self) -> str:
+        self.begun.set()
+        assert self.go_on.wait(60)
+        return str(self)
+
+
+async def test_cancelled_while_the_thread_locks_it_is_not_left_held(tmp_path: Path) -> None:
     """A cancellation by asyncio comes between the thread that locks and the task that would know."""
-    path = tmp_path / "lock"
+    path = SlowPath(tmp_path / "lock")
+    path.begun, path.go_on = threading.Event(), threading.Event()
 
     async def hold() -> None:
         async with file_lock(path):
-            await anyio.sleep_forever()
+            pytest.fail("it was cancelled before")
 
-    for turns in range(30):
-        task = asyncio.create_task(hold())
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert await is_free(path), turns
+    task = asyncio.create_task(hold())
+    assert await anyio.to_thread.run_sync(path.begun.wait, 60)
+    task.cancel()
+    await anyio.sleep(0.01)
+    path.go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert path.exists()
+    await anyio.sleep(0.05)
+    assert await is_free(path)
+
+
+class MovingPath(type(Path())):  # type: ignore[misc]
+    """A path that names another file each time, as when its file is removed and made anew."""
+
+    files: Iterator[str]
+
+    def __fspath__(self) -> str:
+        return next(self.files)
+
+
+async def test_a_lock_on_a_file_that_was_removed_meanwhile_counts_for_nothing(
+    tmp_path: Path,
+) -> None:
+    path = MovingPath(tmp_path / "lock")
+    (tmp_path / "new").touch()
+    old, new, gone = (str(tmp_path / name) for name in ("old", "new", "gone"))
+    path.files = iter([old, new, old, gone])  # opened under the first name, found under the second
+    for _ in range(2):
+        assert not await is_free(path)
+    path.files = iter([old, old])
+    assert await is_free(path)
 
 
 async def test_file_that_cannot_be_opened(tmp_path: Path) -> None:

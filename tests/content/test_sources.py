@@ -2,12 +2,11 @@
 
 import asyncio
 import contextlib
-import gc
 import io
-import os
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import IO, Any
 
 import anyio
 import anyio.lowlevel
@@ -105,31 +104,39 @@ async def test_file_source_that_changed_fails_verification(tmp_path: Path) -> No
         assert not await store.exists(descriptor)
 
 
-async def test_file_source_leaves_no_file_open(tmp_path: Path) -> None:
-    path = tmp_path / "pipe"
-    os.mkfifo(path)  # opening blocks until somebody writes
-    source = FileSource(path)
+class SlowPath(type(Path())):  # type: ignore[misc]
+    """A path on a file system that takes its time to open a file."""
+
+    begun: threading.Event
+    go_on: threading.Event
+    opened: list[IO[bytes]]
+
+    def open(self, *args: Any, **kwargs: Any) -> Any:
+        self.begun.set()
+        assert self.go_on.wait(60)
+        file = super().open(*args, **kwargs)
+        self.opened.append(file)
+        return file
+
+
+async def test_file_source_cancelled_while_it_opens_leaves_no_file_open(tmp_path: Path) -> None:
+    path = SlowPath(tmp_path / "file")
+    path.begun, path.go_on, path.opened = threading.Event(), threading.Event(), []
+    path.touch()
 
     async def use() -> None:
-        async with source.open():
+        async with FileSource(path).open():
             pytest.fail("it was cancelled while it opened")
 
     task = asyncio.create_task(use())
-    await anyio.sleep(0.02)
+    assert await anyio.to_thread.run_sync(path.begun.wait, 60)
     task.cancel()
     await anyio.sleep(0.01)
-    with path.open("wb"), pytest.raises(asyncio.CancelledError):
+    path.go_on.set()
+    with pytest.raises(asyncio.CancelledError):
         await task
-    gc.collect()  # a file left open warns here, and warnings are errors
-    assert not [fd for fd in _open_files() if fd == str(path)]
-
-
-def _open_files() -> list[str]:
-    found = []
-    for fd in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(OSError):
-            found.append(str(fd.readlink()))
-    return found
+    (file,) = path.opened
+    assert file.closed
 
 
 async def test_fetch_source_counts_from_the_start_each_time() -> None:
