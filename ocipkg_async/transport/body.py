@@ -4,19 +4,44 @@ The reader belongs to the request's own task group, so the source is opened, rea
 one task, whatever the HTTP library does with its writer.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import anyio
 from anyio.lowlevel import checkpoint
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from ..errors import TooLongError, TooShortError
-from .request import Body
+from .request import Body, BodyStream
 
 PIECE_BYTES = 1 << 20
 """How much is read at once: one hop to a worker thread, and one piece waits while another is sent."""
 SLICE_BYTES = 256 << 10
 """How much is handed to the connection at once. A stall is noticed when a whole slice takes too long."""
+
+
+class BytesBody:
+    """Bytes in memory as a body, so that large ones are sent slice by slice like all others."""
+
+    reopenable = True
+
+    def __init__(self, data: bytes) -> None:
+        self.size: int | None = len(data)
+        self._data = data
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[BodyStream]:
+        """Open a stream at the first byte."""
+        yield _BytesStream(self._data)
+
+
+class _BytesStream:
+    def __init__(self, data: bytes) -> None:
+        self._rest = memoryview(data)
+
+    async def read(self, max_bytes: int, /) -> bytes:
+        piece, self._rest = self._rest[:max_bytes], self._rest[max_bytes:]
+        return bytes(piece)
 
 
 class BodyPump:

@@ -1,26 +1,29 @@
 """One request and its answer over aiohttp: the only place that makes connections."""
 
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
 import aiohttp
 import anyio
-from anyio import to_thread
 from yarl import URL
 
 from ..errors import ClosedError, TimedOutError, single_error
-from .body import BodyPieces, BodyPump
+from .body import BodyPieces, BodyPump, BytesBody
 from .failures import FailedError, Failure, explained
-from .options import TLSContexts, TransportOptions
+from .options import TransportOptions
 from .proxy import environment, proxy_for
 from .request import Body
 from .resolver import GuardedResolver, guard
 from .response import READ_AHEAD_BYTES, Response
+from .tls import TLSContexts
 from .urls import origin_of, redacted
 
 MAX_HEADER_BYTES = 32 << 10
 """Longest line and header of an answer; signed locations pass the library's 8 KiB."""
+_INLINE_BYTES = 64 << 10
+"""Bodies up to this size are written in one piece."""
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -51,12 +54,11 @@ class Connections:
     def __init__(self, options: TransportOptions) -> None:
         self._options = options
         self._session: aiohttp.ClientSession | None = None
-        self._tls: TLSContexts | None = None
+        self._tls = TLSContexts(options)
         self._proxies: dict[str, str] = {}
 
     async def __aenter__(self) -> Self:
         options = self._options
-        self._tls = await to_thread.run_sync(TLSContexts, options)
         self._proxies = environment() if options.proxies_from_environment else {}
         self._session = aiohttp.ClientSession(
             # Slots are counted in throttle.py; a second limit here would only hide waits from it.
@@ -107,12 +109,11 @@ class Connections:
             OCIError: the body's source failed.
         """
         body = outgoing.body
-        if body is None or isinstance(body, bytes):
+        if isinstance(body, bytes) and len(body) > _INLINE_BYTES:
+            body = BytesBody(body)
+        if body is None or isinstance(body, bytes) or body.size == 0:
             with explained(outgoing.method, outgoing.url):
-                answer = await self._request(outgoing, body or None)
-        elif body.size == 0:
-            with explained(outgoing.method, outgoing.url):
-                answer = await self._request(outgoing, None)
+                answer = await self._request(outgoing, body if isinstance(body, bytes) else None)
         else:
             answer = await self._stream(outgoing, body, on_body)
         return Response(answer, method=outgoing.method, url=outgoing.url, on_close=on_close)
@@ -151,7 +152,7 @@ class Connections:
     async def _request(
         self, outgoing: Outgoing, data: bytes | BodyPieces | None
     ) -> aiohttp.ClientResponse:
-        if self._session is None or self._tls is None:
+        if self._session is None:
             raise ClosedError("this client is closed", hint="use it inside its 'async with'")
         options = self._options
         origin = origin_of(outgoing.url)
@@ -160,6 +161,9 @@ class Connections:
         if isinstance(data, BodyPieces) and data.size is not None:
             headers["Content-Length"] = str(data.size)
         reading = outgoing.method in _READING
+        tls: ssl.SSLContext | bool = True
+        if origin.scheme == "https":
+            tls = await self._tls.for_host(origin.netloc, origin.host, own=outgoing.own)
         with guard(
             None if proxy else outgoing.registry, options.redirect_hosts | options.token_realms
         ):
@@ -171,7 +175,7 @@ class Connections:
                 allow_redirects=False,
                 proxy=proxy.url if proxy else None,
                 proxy_headers=proxy.headers if proxy else None,
-                ssl=self._tls.for_host(origin.netloc, origin.host, registry=outgoing.own),
+                ssl=tls,
                 timeout=self._timeout(
                     options.read_timeout_s if reading else options.answer_timeout_s
                 ),

@@ -285,8 +285,9 @@ class Operation:
         if isinstance(error, RateLimitedError):
             error.retry_after_s = asked_s
         retryable = is_retryable(status)
-        if asked_s and status in {429, 503}:
-            self._parts.throttle.pause(hop.origin, min(asked_s, options.retry.wait_budget_s))
+        # A longer wait is nobody's: each request is told by the server itself that it must not come.
+        if asked_s and status in {429, 503} and asked_s <= options.retry.wait_budget_s:
+            self._parts.throttle.pause(hop.origin, asked_s)
         return FailedError(
             Failure(
                 error=error,

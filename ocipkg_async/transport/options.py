@@ -1,6 +1,5 @@
 """How a transport behaves."""
 
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,51 +64,3 @@ class TransportOptions:
             raise InvalidArgumentError("time limits must be positive")
         if self.client_key is not None and self.client_cert is None:
             raise InvalidArgumentError("client_key needs client_cert")
-
-
-class TLSContexts:
-    """The TLS settings of each kind of host. Making it reads files: do so in a worker thread.
-
-    Raises:
-        InvalidArgumentError: a certificate or key cannot be read.
-    """
-
-    def __init__(self, options: TransportOptions) -> None:
-        self._options = options
-        self._plain = _context(options)
-        self._registry = _context(options, client=True) if options.client_cert else self._plain
-        self._insecure = _context(options, verify=False, client=True)
-
-    def for_host(self, netloc: str, host: str, *, registry: bool) -> ssl.SSLContext:
-        """Return the settings for a host.
-
-        Args:
-            netloc: ``host[:port]``.
-            host: the host alone.
-            registry: whether it is a registry or its token server, which gets the same (S-15, A-16).
-        """
-        options = self._options
-        if options.insecure or not options.insecure_hosts.isdisjoint({netloc, host}):
-            return self._insecure
-        return self._registry if registry else self._plain
-
-
-def _context(
-    options: TransportOptions, *, verify: bool = True, client: bool = False
-) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        if options.ca_file is not None:
-            context.load_verify_locations(options.ca_file)
-        if client and options.client_cert is not None:
-            context.load_cert_chain(options.client_cert, options.client_key)
-    except OSError as error:  # ssl.SSLError is one
-        raise InvalidArgumentError(
-            f"a certificate or key cannot be used: {error.strerror or type(error).__name__}",
-            hint="ca_file, client_cert and client_key are files in PEM form",
-        ) from error
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

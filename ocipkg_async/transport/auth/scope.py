@@ -86,6 +86,6 @@ def arrange(scopes: Iterable[Scope], *, first: Iterable[Scope]) -> tuple[Scope, 
 
 
 def cover(have: Iterable[Scope], need: Iterable[Scope]) -> bool:
-    """Whether every scope of `need` is covered by one of `have` (A-26)."""
-    have = tuple(have)
+    """Whether whoever may do all of `have` may do all of `need` (A-26)."""
+    have = merge(have)
     return all(any(mine.covers(theirs) for mine in have) for theirs in need)
