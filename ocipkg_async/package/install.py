@@ -8,17 +8,18 @@ after a failure or cancellation the destination is as it was (S-29).
 import functools
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 from anyio import from_thread, to_thread
 
 from ..content import Fetcher, fetch_bytes
 from ..content.files import temp_name
-from ..errors import AlreadyExistsError, InvalidArgumentError, storage_errors
+from ..errors import AlreadyExistsError, InvalidArgumentError, single_error, storage_errors
 from ..events import OnEvent, Warned, ignore
 from ..spec import Descriptor, Manifest
 from .extract import Extractor, Mode
@@ -79,39 +80,17 @@ async def unpack(
         UnsupportedError: a layer, compression or entry of a kind that is not supported.
         DiskFullError, StorageError: the file system refused.
     """
-    if not await _exists(destination):
-        return await unpack_new(
-            fetcher,
-            manifest,
-            destination,
-            limits=limits,
-            mode=mode,
-            unpack=unpack,
-            keep_times=keep_times,
-            on_event=on_event,
-        )
-    if not await to_thread.run_sync(destination.is_dir):
-        raise AlreadyExistsError(f"{destination} is not a folder", hint="choose another folder")
-    async with _staging(destination) as staging:
-        report = await _build(
-            fetcher,
-            manifest,
-            staging,
-            limits=limits or UnpackLimits(),
-            mode=mode,
-            unpack=unpack,
-            keep_times=keep_times,
-            on_event=on_event,
-        )
-        move = functools.partial(
-            merge_tree,
-            staging / _TREE,
-            destination,
-            backup=staging / _BACKUP,
-            overwrite=overwrite,
-        )
-        await to_thread.run_sync(move)
-    return report
+    build = functools.partial(
+        _build,
+        fetcher,
+        manifest,
+        limits=limits or UnpackLimits(),
+        mode=mode,
+        unpack=unpack,
+        keep_times=keep_times,
+        on_event=on_event,
+    )
+    return await _own_task(functools.partial(_unpack, build, destination, overwrite=overwrite))
 
 
 async def unpack_new(
@@ -143,19 +122,64 @@ async def unpack_new(
         AlreadyExistsError: something is there.
         OCIError: as `unpack`.
     """
+    build = functools.partial(
+        _build,
+        fetcher,
+        manifest,
+        limits=limits or UnpackLimits(),
+        mode=mode,
+        unpack=unpack,
+        keep_times=keep_times,
+        on_event=on_event,
+    )
+    return await _own_task(functools.partial(_unpack_new, build, folder))
+
+
+_Build = Callable[[Path], Awaitable[UnpackReport]]
+_T = TypeVar("_T")
+
+
+async def _own_task(function: Callable[[], Awaitable[_T]]) -> _T:
+    """Run `function` in a task below a cancel scope, and wait for it whatever happens.
+
+    asyncio's own cancellation (`asyncio.timeout`, `Task.cancel`) does not know shielded scopes: it
+    would leave a worker thread writing into a folder that is removed meanwhile. A task group turns
+    it into the cancellation of its scope.
+    """
+    results: list[_T] = []
+
+    async def run() -> None:
+        results.append(await function())
+
+    with single_error():
+        async with anyio.create_task_group() as group:
+            group.start_soon(run)
+    return results[0]
+
+
+async def _unpack(build: _Build, destination: Path, *, overwrite: bool) -> UnpackReport:
+    if not await _exists(destination):
+        return await _unpack_new(build, destination)
+    if not await to_thread.run_sync(destination.is_dir):
+        raise AlreadyExistsError(f"{destination} is not a folder", hint="choose another folder")
+    async with _staging(destination) as staging:
+        report = await build(staging)
+        move = functools.partial(
+            merge_tree,
+            staging / _TREE,
+            destination,
+            backup=staging / _BACKUP,
+            overwrite=overwrite,
+        )
+        await to_thread.run_sync(move)
+    return report
+
+
+async def _unpack_new(build: _Build, folder: Path) -> UnpackReport:
     if await _exists(folder):
         raise _exists_error(folder)
     async with _parents(folder.parent), _staging(folder.parent) as staging:
-        report = await _build(
-            fetcher,
-            manifest,
-            staging,
-            limits=limits or UnpackLimits(),
-            mode=mode,
-            unpack=unpack,
-            keep_times=keep_times,
-            on_event=on_event,
-        )
+        report = await build(staging)
         await to_thread.run_sync(_put_in_place, staging / _TREE, folder)
     return report
 

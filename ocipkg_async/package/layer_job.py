@@ -106,7 +106,7 @@ class LayerJob:
         async with self._open(descriptor) as reader:
             reader.on_bytes = progress
             if archive and isinstance(self._fetcher, LocalFiles):
-                local = self._fetcher.local_path(descriptor)
+                local = await to_thread.run_sync(self._fetcher.local_path, descriptor)
                 if local is not None:
                     await reader.drain(len)  # only verified; it is unpacked where it lies
                     return local
