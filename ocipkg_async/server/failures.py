@@ -3,7 +3,6 @@
 from ..errors import (
     AlreadyExistsError,
     DiskFullError,
-    IntegrityError,
     InvalidDigestError,
     InvalidDocumentError,
     NotFoundError,
@@ -88,7 +87,6 @@ def from_error(error: OCIError) -> RefusedError:
 
 # The first that fits decides.
 _BY_KIND: tuple[tuple[type[OCIError], int, str], ...] = (
-    (IntegrityError, 400, "DIGEST_INVALID"),
     (InvalidDigestError, 400, "DIGEST_INVALID"),
     (InvalidDocumentError, 400, "MANIFEST_INVALID"),
     (UnsupportedError, 400, "UNSUPPORTED"),

@@ -13,10 +13,10 @@ from anyio import to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from ..content.files import write_all
-from ..content.reader import BlobReader
+from ..content.reader import READ_BYTES
 from ..content.sources import FileSource
 from ..errors import single_error, storage_errors
-from ..spec import Descriptor, Digest, media_types
+from ..spec import Digest, Digester
 from .failures import RefusedError
 from .sessions import UploadSession
 
@@ -136,26 +136,30 @@ def _append(session: UploadSession, pieces: Sequence[bytes]) -> None:
 
 
 async def verify(session: UploadSession, digest: Digest) -> None:
-    """Check that an upload is complete and has `digest`; its file then has exactly its bytes.
+    """Check that an upload has `digest`; its file then has exactly its bytes.
 
     Raises:
-        IntegrityError: it has another digest.
-        UnsupportedError: content cannot be verified with this algorithm.
+        RefusedError: 400, it has another digest.
         StorageError: the file cannot be read or cut.
     """
-    size = session.offset
     await to_thread.run_sync(_cut, session)
-    descriptor = Descriptor(media_type=media_types.OCTET_STREAM, digest=digest, size=size)
     if digest.algorithm == session.digester.algorithm:
         actual = session.digester.digest()
-        if actual != digest:
-            raise RefusedError(
-                400, "DIGEST_INVALID", f"the upload has the digest {actual}, not {digest}"
-            )
-        return
-    # Hashed with another algorithm than the one named at the end: once more (C-16).
+    else:
+        # Hashed with another algorithm than the one named at the end: once more (C-16).
+        actual = await _hash_again(session, digest.algorithm)
+    if actual != digest:
+        raise RefusedError(
+            400, "DIGEST_INVALID", f"the upload has the digest {actual}, not {digest}"
+        )
+
+
+async def _hash_again(session: UploadSession, algorithm: str) -> Digest:
+    digester = Digester(algorithm)
     async with FileSource(session.file).open() as stream:
-        await BlobReader(stream, descriptor).drain(lambda _: None)
+        while data := await stream.read(READ_BYTES):
+            await to_thread.run_sync(digester.update, data)
+    return digester.digest()
 
 
 def _cut(session: UploadSession) -> None:

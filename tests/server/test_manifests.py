@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -307,3 +308,11 @@ async def test_docker_types_are_kept(driver: Driver) -> None:
     assert await put(driver, "v1", raw, media_types.DOCKER_MANIFEST) == (201, "")
     answer = await driver("GET", manifest_url("v1"), headers={"Accept": media_types.OCI_MANIFEST})
     assert answer.headers["Content-Type"] == media_types.DOCKER_MANIFEST
+
+
+async def test_damaged_manifest_is_an_error_of_the_server(start: Start, tmp_path: Path) -> None:
+    driver = await start(tmp_path)
+    document = await driver.push_manifest("v1")
+    file = tmp_path / REPOSITORY / "blobs" / "sha256" / document.digest.encoded
+    file.write_bytes(document.raw.replace(b"layer", b"lAyer"))
+    assert (await driver("GET", manifest_url("v1"))).status == 500
