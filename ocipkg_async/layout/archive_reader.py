@@ -6,13 +6,12 @@ zstd, and ocipkg's, which have no ``oci-layout`` file (O-04).
 
 import io
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Self
 
-from anyio import to_thread
-
-from ..content import BlobReader
+from ..content import BlobReader, run_in_thread
 from ..errors import ClosedError, InvalidLayoutError, NotFoundError, storage_errors
 from ..spec import Descriptor, Digest
 from ..spec.image_layout import check_marker
@@ -59,9 +58,11 @@ class ArchiveReader(IndexedStore):
             LimitExceededError: it has too many members or expands too far.
             StorageError: it cannot be read.
         """
-        file = await to_thread.run_sync(_open, path)
-        try:
-            head = await to_thread.run_sync(RandomFile(file.fileno(), name=str(path)).read, 0, 4)
+        with ExitStack() as stack:
+            file = await run_in_thread(lambda: stack.enter_context(_open(path)))
+            head = await run_in_thread(
+                partial(RandomFile(file.fileno(), name=str(path)).read, 0, 4)
+            )
             if not spool.is_compressed(head):
                 async with cls._opened(path, RandomFile(file.fileno(), name=str(path))) as reader:
                     yield reader
@@ -71,13 +72,11 @@ class ArchiveReader(IndexedStore):
                     cls._opened(path, plain) as reader,
                 ):
                     yield reader
-        finally:
-            file.close()
 
     @classmethod
     @asynccontextmanager
     async def _opened(cls, path: Path, file: RandomFile) -> AsyncIterator[Self]:
-        table, tree = await to_thread.run_sync(_read_table, file)
+        table, tree = await run_in_thread(partial(_read_table, file))
         reader = cls(path, file, table, tree)
         try:
             yield reader
@@ -142,7 +141,7 @@ class MemberStream:
         length = min(max_bytes, self._left)
         if length == 0:
             return b""
-        data = await to_thread.run_sync(self._file.read, self._offset, length)
+        data = await run_in_thread(partial(self._file.read, self._offset, length))
         self._offset += len(data)
         self._left -= len(data)
         return data

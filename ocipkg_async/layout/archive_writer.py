@@ -7,19 +7,20 @@ pushes in the same order give the same bytes on every machine (O-12).
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 import anyio
-from anyio import to_thread
 
-from ..content import BlobReader, BytesSource, Source
+from ..content import BlobReader, BytesSource, Source, run_in_thread
 from ..content.reader import READ_BYTES
 from ..errors import AlreadyExistsError, ClosedError, NotFoundError, storage_errors
-from ..spec import Descriptor, Digest, Digester, Index, media_types, parse_document
+from ..spec import Descriptor, Digest, Digester, media_types
 from ..spec.image_layout import INDEX, MARKER, MARKER_BYTES, blob_path
 from . import index_file, names, tar_write
 from .archive_reader import ArchiveReader, MemberStream
+from .documents import children, read_document
 from .lookup import IndexedStore
 from .random_file import RandomFile
 from .staging import staged_file
@@ -64,7 +65,7 @@ class ArchiveWriter(IndexedStore):
             DiskFullError, StorageError: the file system refused.
         """
         with storage_errors(f"examine {path}"):
-            there = await to_thread.run_sync(path.exists)
+            there = await run_in_thread(path.exists)
         if there and not (overwrite or append):
             raise AlreadyExistsError(f"{path} exists already", hint="allow overwriting it")
         async with staged_file(path.parent, make_folder=False, durable=durable) as staged:
@@ -76,7 +77,7 @@ class ArchiveWriter(IndexedStore):
                 yield writer
                 await writer._finish()
             finally:
-                writer._file = None
+                await writer._close()
             await staged.publish(path, replace=overwrite or append)
 
     async def entries(self) -> list[Descriptor]:
@@ -135,8 +136,9 @@ class ArchiveWriter(IndexedStore):
         Raises:
             DiskFullError, StorageError: the file system refused.
         """
-        file, digester = self._open_file(), Digester()
+        digester = Digester()
         async with self._turn, source.open() as stream:
+            file = self._open_file()
             # The header holds the digest, so it is written when the data is there.
             start = self._end + tar_write.BLOCK
 
@@ -145,10 +147,10 @@ class ArchiveWriter(IndexedStore):
                 digester.update(data)
 
             while data := await stream.read(READ_BYTES):
-                await to_thread.run_sync(consume, data)
+                await run_in_thread(partial(consume, data))
             digest, size = digester.digest(), digester.size
             if digest not in self._blobs:
-                await to_thread.run_sync(self._close_member, file, digest, size, start)
+                await run_in_thread(partial(self._close_member, file, digest, size, start))
         return Descriptor(media_type=media_type, digest=digest, size=size)
 
     async def tag(self, descriptor: Descriptor, name: str) -> None:
@@ -169,14 +171,12 @@ class ArchiveWriter(IndexedStore):
     async def _push_document(
         self, descriptor: Descriptor, source: Source, name: str | None
     ) -> None:
-        async with source.open() as stream:
-            raw = await BlobReader(stream, descriptor).read_all()
-        document = parse_document(raw, media_type=descriptor.media_type, digest=descriptor.digest)
-        children = [d.digest for d in document.manifests] if isinstance(document, Index) else []
-        await self._push_blob(descriptor, BytesSource(raw))
+        document = await read_document(source, descriptor)
+        below = children(document)
+        await self._push_blob(descriptor, BytesSource(document.raw))
         if name is not None:
             self._tree = index_file.with_name(self._tree, descriptor, name)
-        self._tree = index_file.with_document(self._tree, descriptor, children)
+        self._tree = index_file.with_document(self._tree, descriptor, below)
 
     async def _push_blob(self, descriptor: Descriptor, source: Source) -> None:
         self._open_file()
@@ -197,7 +197,7 @@ class ArchiveWriter(IndexedStore):
             position += len(data)
 
         await reader.drain(write)
-        await to_thread.run_sync(self._close_member, file, digest, size, start)
+        await run_in_thread(partial(self._close_member, file, digest, size, start))
 
     def _close_member(self, file: RandomFile, digest: Digest, size: int, start: int) -> None:
         """Write the header before data that is already at `start`, and the padding behind it."""
@@ -213,7 +213,7 @@ class ArchiveWriter(IndexedStore):
 
     async def _add_bytes(self, name: str, data: bytes) -> None:
         member = tar_write.header(name, len(data)) + data + tar_write.padding(len(data))
-        await to_thread.run_sync(self._open_file().write, self._end, member)
+        await run_in_thread(partial(self._open_file().write, self._end, member))
         self._end += len(member)
 
     async def _copy(self, path: Path) -> None:
@@ -228,9 +228,15 @@ class ArchiveWriter(IndexedStore):
         async with self._turn:
             file = self._open_file()
             await self._add_bytes(INDEX, index_file.encode(self._tree))
-            await to_thread.run_sync(file.write, self._end, tar_write.END)
+            await run_in_thread(partial(file.write, self._end, tar_write.END))
             # Whatever a failed push left behind the end goes.
-            await to_thread.run_sync(file.truncate, self._end + len(tar_write.END))
+            await run_in_thread(partial(file.truncate, self._end + len(tar_write.END)))
+
+    async def _close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with anyio.CancelScope(shield=True):
+                await run_in_thread(file.detach)
 
     def _open_file(self) -> RandomFile:
         if self._file is None:

@@ -6,11 +6,10 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
-from anyio import to_thread
-
-from ..content import BlobReader, Source
+from ..content import BlobReader, Source, run_in_thread
 from ..content.files import sync_folder
 from ..content.reader import READ_BYTES, FileStream
 from ..errors import NotFoundError, storage_errors
@@ -48,11 +47,11 @@ class BlobFolder:
 
     async def size_of(self, digest: Digest) -> int | None:
         """Return the size of a blob, or None if it is not there."""
-        return await to_thread.run_sync(self._size, self.file(digest))
+        return await run_in_thread(partial(self._size, self.file(digest)))
 
     async def has(self, descriptor: Descriptor) -> bool:
         """Whether there is a blob of this digest and size; its time is renewed."""
-        return await to_thread.run_sync(self._has, descriptor)
+        return await run_in_thread(partial(self._has, descriptor))
 
     @asynccontextmanager
     async def fetch(self, descriptor: Descriptor) -> AsyncIterator[BlobReader]:
@@ -63,16 +62,14 @@ class BlobFolder:
             StorageError: it cannot be read.
         """
         path = self.file(descriptor.digest)
-        file = await to_thread.run_sync(_open, path, descriptor)
+        with contextlib.ExitStack() as stack:
+            file = await run_in_thread(lambda: stack.enter_context(_open(path, descriptor)))
 
-        def read(max_bytes: int) -> bytes:
-            with storage_errors(f"read {path}"):
-                return file.read(max_bytes)
+            def read(max_bytes: int) -> bytes:
+                with storage_errors(f"read {path}"):
+                    return file.read(max_bytes)
 
-        try:
             yield BlobReader(FileStream(read), descriptor)
-        finally:
-            file.close()
 
     async def push(self, descriptor: Descriptor, source: Source) -> None:
         """Store a blob unless it is there in its right size (I-08).
@@ -115,7 +112,7 @@ class BlobFolder:
                 file.write(data)
 
             while data := await stream.read(READ_BYTES):
-                await to_thread.run_sync(consume, data)
+                await run_in_thread(partial(consume, data))
             digest = digester.digest()
             await file.publish(self.file(digest))
         return Descriptor(media_type=media_type, digest=digest, size=digester.size)
@@ -126,7 +123,7 @@ class BlobFolder:
         Raises:
             StorageError: it cannot be renamed.
         """
-        await to_thread.run_sync(self._adopt, self.file(digest), file)
+        await run_in_thread(partial(self._adopt, self.file(digest), file))
 
     async def link(self, digest: Digest, other: "BlobFolder") -> bool:
         """Take a blob over from another folder: a hard link, or a copy where that is impossible.
@@ -143,7 +140,7 @@ class BlobFolder:
         blob = Descriptor(media_type=media_types.OCTET_STREAM, digest=digest, size=size)
         if await self.has(blob):
             return True
-        if not await to_thread.run_sync(_link, other.file(digest), self.file(digest)):
+        if not await run_in_thread(partial(_link, other.file(digest), self.file(digest))):
             try:
                 async with other.fetch(blob) as reader:
                     await self.store(reader)
@@ -159,7 +156,7 @@ class BlobFolder:
         """
         path = self.file(digest)
         with storage_errors(f"remove {path}"):
-            await to_thread.run_sync(lambda: path.unlink(missing_ok=True))
+            await run_in_thread(lambda: path.unlink(missing_ok=True))
 
     def _size(self, path: Path) -> int | None:
         with storage_errors(f"examine {path}"):

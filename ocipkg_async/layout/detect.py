@@ -1,11 +1,11 @@
 """Telling what a path is: an image-layout folder, an oci-archive, or neither."""
 
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from anyio import to_thread
-
+from ..content import run_in_thread
 from ..errors import OCIError
 from ..spec.image_layout import INDEX, MARKER
 from . import archive_table, opening, spool, tar_scan
@@ -22,7 +22,7 @@ async def detect(path: Path) -> Literal["layout", "archive"] | None:
     Damage further on is found when it is opened. Nothing is raised for a path that is missing or
     cannot be read.
     """
-    return await to_thread.run_sync(_detect, path)
+    return await run_in_thread(partial(_detect, path))
 
 
 def _detect(path: Path) -> Literal["layout", "archive"] | None:

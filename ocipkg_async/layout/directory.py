@@ -7,18 +7,18 @@ that holds between processes, read anew each time, and replaced by rename. Readi
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 from typing import Self
 
-from anyio import to_thread
-
-from ..content import BlobReader, BytesSource, Source
+from ..content import BlobReader, BytesSource, Source, run_in_thread
 from ..content.locks import file_lock
 from ..errors import NotFoundError, UnsupportedError
-from ..spec import Descriptor, Digest, Index, parse_document
+from ..spec import Descriptor, Digest
 from ..spec.image_layout import BLOBS
 from . import index_file, names, opening, sweeping
 from .blob_folder import BlobFolder
+from .documents import children, read_document
 from .index_file import Tree
 from .index_json import IndexJson
 from .lookup import IndexedStore
@@ -69,11 +69,11 @@ class Layout(IndexedStore):
             InvalidLayoutError: it is not an image layout, or has content but no ``oci-layout``.
             StorageError: the file system refused.
         """
-        if create and not read_only and await to_thread.run_sync(opening.is_blank, path):
-            await to_thread.run_sync(opening.make_folder, path)
+        if create and not read_only and await run_in_thread(partial(opening.is_blank, path)):
+            await run_in_thread(partial(opening.make_folder, path))
             async with file_lock(path / opening.LOCK):
-                await to_thread.run_sync(opening.initialise, path)
-        await to_thread.run_sync(lambda: opening.check_layout(path, needs_marker=not read_only))
+                await run_in_thread(partial(opening.initialise, path))
+        await run_in_thread(lambda: opening.check_layout(path, needs_marker=not read_only))
         folder = BlobFolder(blobs or path / BLOBS, writable=not read_only, durable=durable)
         return cls(path, folder, shared=blobs is not None)
 
@@ -241,7 +241,7 @@ class Layout(IndexedStore):
             raise UnsupportedError("nothing is removed from a shared folder of blobs")
         async with self._index.locked():
             needed = await self._documents.reachable(await self.entries(), subjects=True)
-            return await to_thread.run_sync(
+            return await run_in_thread(
                 lambda: sweeping.sweep(
                     self.path,
                     self._blobs.path,
@@ -254,22 +254,20 @@ class Layout(IndexedStore):
 
     async def verify(self) -> list[Problem]:
         """Hash every blob again, and look for every piece that ``index.json`` needs."""
-        blobs = await to_thread.run_sync(sweeping.list_blobs, self._blobs.path)
+        blobs = await run_in_thread(partial(sweeping.list_blobs, self._blobs.path))
         return await sweeping.verify(self, blobs, await self.entries())
 
     async def _push_document(
         self, descriptor: Descriptor, source: Source, name: str | None
     ) -> None:
-        async with source.open() as stream:
-            raw = await BlobReader(stream, descriptor).read_all()
-        document = parse_document(raw, media_type=descriptor.media_type, digest=descriptor.digest)
-        children = [d.digest for d in document.manifests] if isinstance(document, Index) else []
-        await self._blobs.push(descriptor, BytesSource(raw))
+        document = await read_document(source, descriptor)
+        below = children(document)
+        await self._blobs.push(descriptor, BytesSource(document.raw))
 
         def change(tree: Tree) -> Tree:
             if name is not None:
                 tree = index_file.with_name(tree, descriptor, name)
-            return index_file.with_document(tree, descriptor, children)
+            return index_file.with_document(tree, descriptor, below)
 
         await self._edit(change)
 

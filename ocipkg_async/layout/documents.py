@@ -8,12 +8,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..content import Fetcher, fetch_bytes, fetch_document
-from ..content.reader import MAX_DOCUMENT_BYTES
-from ..errors import InvalidDocumentError, NotFoundError, UnsupportedError
-from ..spec import Descriptor, Digest, media_types, parse_document
+from ..content import BlobReader, Fetcher, Source, fetch_bytes, fetch_document
+from ..errors import InvalidDocumentError, NotFoundError, OCIError, UnsupportedError
+from ..spec import Descriptor, Digest, Index, Manifest, media_types, parse_document
 from . import names
 
+MAX_DOCUMENT_BYTES = 8 << 20
+"""Largest manifest or index that is kept. Registries take 4 MiB or somewhat more; a layout has to
+hold what any of them gives."""
 # Some kilobytes each; enough for every repository but the largest.
 _REMEMBERED = 4096
 
@@ -69,7 +71,7 @@ class Documents:
         blob = Descriptor(media_type=media_types.OCTET_STREAM, digest=digest, size=size)
         if size > MAX_DOCUMENT_BYTES:
             return blob
-        raw = await fetch_bytes(self._store, blob)
+        raw = await fetch_bytes(self._store, blob, max_bytes=MAX_DOCUMENT_BYTES)
         try:
             return parse_document(raw, digest=digest).descriptor
         except (InvalidDocumentError, UnsupportedError):
@@ -80,11 +82,15 @@ class Documents:
         entries = await self._store.entries()
         if any(entry.digest == descriptor.digest for entry in entries):
             return True
-        return any(d.digest == descriptor.digest for d in await self._listed(entries))
+        try:
+            listed = await self._listed(entries)
+        except OCIError:
+            return False  # a damaged index lists nothing; pushing once more does no harm
+        return any(entry.digest == descriptor.digest for entry in listed)
 
     async def referrers(self, subject: Digest, artifact_type: str | None) -> list[Descriptor]:
         """Return the listed manifests whose subject is `subject` (I-11)."""
-        found = []
+        found: list[Descriptor] = []
         for descriptor in await self._listed(await self._store.entries()):
             links = await self.links(descriptor)
             if links is None or links.subject is None or links.subject.digest != subject:
@@ -124,7 +130,9 @@ class Documents:
         key = (descriptor.digest, descriptor.media_type)
         if key not in self._links:
             try:
-                document = await fetch_document(self._store, descriptor)
+                document = await fetch_document(
+                    self._store, descriptor, max_bytes=MAX_DOCUMENT_BYTES
+                )
             except NotFoundError:
                 return None  # a layout may be thin (I-03)
             if len(self._links) >= _REMEMBERED:
@@ -151,3 +159,21 @@ class Documents:
 
 def _documents(descriptors: Iterable[Descriptor]) -> Iterator[Descriptor]:
     return (descriptor for descriptor in descriptors if descriptor.is_document)
+
+
+async def read_document(source: Source, descriptor: Descriptor) -> Manifest | Index:
+    """Read a document that is pushed, verified, and parse it.
+
+    Raises:
+        IntegrityError: the source's bytes are not what `descriptor` says.
+        InvalidDocumentError: they are no valid document of its media type.
+        LimitExceededError: it is larger than `MAX_DOCUMENT_BYTES`.
+    """
+    async with source.open() as stream:
+        raw = await BlobReader(stream, descriptor).read_all(max_bytes=MAX_DOCUMENT_BYTES)
+    return parse_document(raw, media_type=descriptor.media_type, digest=descriptor.digest)
+
+
+def children(document: Manifest | Index) -> list[Digest]:
+    """Return the digests of the manifests that an index lists; none for a manifest."""
+    return [d.digest for d in document.manifests] if isinstance(document, Index) else []

@@ -55,7 +55,7 @@ def encode(tree: Tree) -> bytes:
     """
     members = {**empty(), **tree}
     members["manifests"] = sorted(tree["manifests"], key=_order)
-    return json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(members, separators=(",", ":")).encode("ascii")
 
 
 def descriptors(tree: Tree) -> list[Descriptor]:
@@ -79,7 +79,7 @@ def with_name(tree: Tree, descriptor: Descriptor, name: str) -> Tree:
     )
     base = _bare(descriptor) if untagged is None else untagged
     entries = [e for e in entries if e is not untagged]
-    notes = {**(base.get("annotations") or {}), annotations.REF_NAME: name}
+    notes = {**_notes(base), annotations.REF_NAME: name}
     return _with(tree, [*entries, {**base, "annotations": notes}])
 
 
@@ -123,7 +123,7 @@ def _drop_name(entries: list[Entry], name: str) -> list[Entry]:
 
 
 def _without_name(entry: Entry, name: str) -> Entry:
-    notes = entry.get("annotations") or {}
+    notes = _notes(entry)
     kept = {k: v for k, v in notes.items() if not (k in _NAME_KEYS and v == name)}
     rest = {k: v for k, v in entry.items() if k != "annotations"}
     return {**rest, "annotations": kept} if kept else rest
@@ -150,13 +150,16 @@ def _is_bare(entry: Entry) -> bool:
 
 
 def _names(entry: Entry) -> list[str]:
-    notes = entry.get("annotations") or {}
+    notes = _notes(entry)
     return [notes[key] for key in _NAME_KEYS if key in notes]
 
 
 def _ref_name(entry: Entry) -> str | None:
-    name: str | None = (entry.get("annotations") or {}).get(annotations.REF_NAME)
-    return name
+    return _notes(entry).get(annotations.REF_NAME)
+
+
+def _notes(entry: Entry) -> dict[str, str]:
+    return entry.get("annotations") or {}
 
 
 def _order(entry: Entry) -> tuple[bool, list[str], str]:

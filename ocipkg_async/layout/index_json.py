@@ -3,11 +3,12 @@
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
-from anyio import to_thread
 
+from ..content import run_in_thread
 from ..content.files import atomic_file, write_all
 from ..content.locks import file_lock
 from ..errors import InvalidLayoutError, storage_errors
@@ -38,7 +39,7 @@ class IndexJson:
             InvalidLayoutError: the file is missing or not an image index.
             StorageError: it cannot be read.
         """
-        return list(await to_thread.run_sync(self._entries))
+        return list(await run_in_thread(self._entries))
 
     @asynccontextmanager
     async def locked(self) -> AsyncIterator[None]:
@@ -53,7 +54,7 @@ class IndexJson:
             InvalidLayoutError: the file is missing or not an image index.
             DiskFullError, StorageError: the file system refused; the file is as it was.
         """
-        await to_thread.run_sync(self._change, edit)
+        await run_in_thread(partial(self._change, edit))
 
     def _change(self, edit: Callable[[Tree], Tree]) -> None:
         before = self._decode()

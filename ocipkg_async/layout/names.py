@@ -69,7 +69,7 @@ def listed(entries: Sequence[Descriptor]) -> list[str]:
 
     A tag that several entries share, as Docker writes it, is replaced by their full names.
     """
-    result = set()
+    result: set[str] = set()
     for entry in entries:
         names = names_of(entry)
         if names:

@@ -84,12 +84,12 @@ def initialise(path: Path) -> None:
     """
     if not is_blank(path):
         return  # another process was faster
-    with storage_errors(f"write in {path}"):
-        (path / BLOBS / "sha256").mkdir(parents=True, exist_ok=True)
     # The marker comes first: with it alone, the next `open` knows that this is ours to finish.
     if not (path / MARKER).exists():
         with atomic_file(path / MARKER) as file:
             write_all(file, MARKER_BYTES)
+    with storage_errors(f"write in {path}"):
+        (path / BLOBS / "sha256").mkdir(parents=True, exist_ok=True)
     with atomic_file(path / INDEX) as file:
         write_all(file, index_file.encode(index_file.empty()))
 

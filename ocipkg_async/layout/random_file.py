@@ -24,6 +24,7 @@ class RandomFile:
         self.name = name
         self._positioned = positioned
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
 
     def size(self) -> int:
         """Return the length of the file in bytes."""
@@ -36,7 +37,7 @@ class RandomFile:
         Raises:
             StorageError: the file cannot be read.
         """
-        pieces = []
+        pieces: list[bytes] = []
         with storage_errors(f"read {self.name}"):
             while length > 0:
                 data = self._read(offset, length)
@@ -71,9 +72,19 @@ class RandomFile:
         view = memoryview(data)
         with storage_errors(f"write {self.name}"):
             while view:
-                written = self._write(offset, view)
+                with self._writing:
+                    written = self._write(offset, view)
                 offset += written
                 view = view[written:]
+
+    def detach(self) -> None:
+        """Let go of the descriptor, which its owner closes next, after a write that is running.
+
+        Whoever still holds this object gets errors, and does not write into the file that is
+        given the same number.
+        """
+        with self._writing:
+            self.fd = -1
 
     def move(self, start: int, length: int, to: int) -> None:
         """Move `length` bytes from `start` to a place behind it; the two may overlap.

@@ -4,12 +4,12 @@ import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import IO, cast
 
-from anyio import to_thread
 from isal import igzip, isal_zlib
 
+from ..content import run_in_thread
 from ..content.files import write_all
 from ..errors import InvalidLayoutError, LimitExceededError, storage_errors
 from .random_file import RandomFile
@@ -81,17 +81,19 @@ async def spooled(
         compressed = os.fstat(file.fileno()).st_size
         limit = min(max_bytes, MAX_RATIO * compressed + _RATIO_GRACE_BYTES)
         stream = open_decompressed(file, head)
-        spool = await to_thread.run_sync(lambda: tempfile.TemporaryFile(buffering=0))  # noqa: SIM115
+        with ExitStack() as stack:
+            spool = await run_in_thread(
+                lambda: stack.enter_context(tempfile.TemporaryFile(buffering=0))
+            )
 
-        def step() -> int:
-            data = read_decompressed(stream, _PIECE_BYTES, name=name)
-            with storage_errors(f"decompress {name} into the temporary folder"):
-                write_all(spool, data)
-            return len(data)
+            def step() -> int:
+                data = read_decompressed(stream, _PIECE_BYTES, name=name)
+                with storage_errors(f"decompress {name} into the temporary folder"):
+                    write_all(spool, data)
+                return len(data)
 
-        done = 0
-        try:
-            while length := await to_thread.run_sync(step):
+            done = 0
+            while length := await run_in_thread(step):
                 done += length
                 if done > limit:
                     raise LimitExceededError(
@@ -99,5 +101,3 @@ async def spooled(
                         hint="decompress it yourself if you trust it",
                     )
             yield RandomFile(spool.fileno(), name=name)
-        finally:
-            spool.close()

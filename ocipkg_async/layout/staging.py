@@ -4,10 +4,12 @@ import contextlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
-from anyio import CancelScope, to_thread
+from anyio import CancelScope
 
+from ..content import run_in_thread
 from ..content.files import sync_folder, temp_name
 from ..errors import AlreadyExistsError, storage_errors
 
@@ -43,7 +45,7 @@ class StagedFile:
             AlreadyExistsError: something is there and must not be replaced.
             DiskFullError, StorageError: the file system refused.
         """
-        await to_thread.run_sync(self._publish, path, replace)
+        await run_in_thread(partial(self._publish, path, replace))
 
     def _open(self, make_folder: bool) -> None:  # noqa: FBT001
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
@@ -110,8 +112,8 @@ async def staged_file(
     """
     file = StagedFile(folder, durable=durable)
     try:
-        await to_thread.run_sync(file._open, make_folder)  # noqa: SLF001
+        await run_in_thread(partial(file._open, make_folder))  # noqa: SLF001
         yield file
     finally:
         with CancelScope(shield=True):
-            await to_thread.run_sync(file._discard)  # noqa: SLF001
+            await run_in_thread(file._discard)  # noqa: SLF001

@@ -51,7 +51,7 @@ def sweep(
     Raises:
         StorageError: the file system refused.
     """
-    removed = []
+    removed: list[tuple[Digest, int]] = []
     with storage_errors(f"clean {root}"):
         for digest, file in blob_files(blobs):
             with contextlib.suppress(FileNotFoundError):
@@ -91,14 +91,14 @@ async def verify(
                 await reader.drain(lambda _: None)
         except OCIError as error:
             problems[digest] = Problem(digest, "damaged", str(error))
-    seen: set[Digest] = set()
+    seen: set[tuple[Digest, bool]] = set()
     todo = list(roots)
     while todo:
         descriptor = todo.pop()
         digest = descriptor.digest
-        if digest in seen:
+        if (digest, descriptor.is_document) in seen:
             continue
-        seen.add(digest)
+        seen.add((digest, descriptor.is_document))
         if digest in problems:
             continue
         problem = _missing(descriptor, sizes)

@@ -167,7 +167,7 @@ def _extension(file: RandomFile, header: _Header, position: int) -> dict[str, st
     if header.type == b"K":
         return {}  # the target of a link, which nothing here follows
     records = _records(data, file)
-    changing = records.keys() & {"path", "size"} if header.type == b"g" else set()
+    changing = header.type == b"g" and not records.keys().isdisjoint({"path", "size"})
     if changing or any(key.startswith("GNU.sparse.") for key in records):
         raise UnsupportedError(
             f"{file.name} has sparse members, or one header for many members",

@@ -18,7 +18,7 @@ def header(name: str, size: int) -> bytes:
         name: its path in the archive, ASCII.
         size: length of its data in bytes.
     """
-    records = {}
+    records: dict[str, str] = {}
     if len(name) > _MAX_USTAR_NAME:
         records["path"] = name
     if size > MAX_USTAR_SIZE:

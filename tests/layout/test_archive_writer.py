@@ -1,12 +1,16 @@
 """Writing oci-archives: whole or not at all, and the same bytes everywhere."""
 
+import contextlib
+import errno
 import json
 import os
 import tarfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
 import pytest
+from anyio.abc import TaskGroup
 
 from layout.samples import (
     LAYER_TYPE,
@@ -20,6 +24,7 @@ from layout.samples import (
 )
 from ocipkg_async.content import (
     BytesSource,
+    ByteStream,
     StreamPusher,
     StreamSource,
     TaggedPusher,
@@ -34,7 +39,7 @@ from ocipkg_async.errors import (
     NotFoundError,
     StorageError,
 )
-from ocipkg_async.layout import ArchiveReader, ArchiveWriter
+from ocipkg_async.layout import ArchiveReader, ArchiveWriter, tar_write
 from ocipkg_async.spec import EMPTY, EMPTY_JSON, Descriptor, Digest
 from ocipkg_async.spec.annotations import REF_NAME
 from ocipkg_async.spec.image_layout import blob_path
@@ -256,3 +261,88 @@ async def test_it_is_closed_after_its_block(tmp_path: Path) -> None:
         await writer.tag(image.descriptor, "v1")
     with pytest.raises(ClosedError):
         await fetch_bytes(writer, image.descriptor)
+
+
+async def test_o13_a_stream_that_outgrows_its_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """8 GiB are too many for a test; with a lower limit the same steps are taken."""
+    monkeypatch.setattr(tar_write, "MAX_USTAR_SIZE", 2000)
+    data = os.urandom(5000)
+    blob = Descriptor.of(data, LAYER_TYPE)
+    for name in ("known", "unknown"):
+        async with ArchiveWriter.open(tmp_path / name) as writer:
+            if name == "known":
+                await writer.push(blob, BytesSource(data))
+            else:
+                await writer.push_stream(LAYER_TYPE, once(data))
+            await writer.push(EMPTY, BytesSource(EMPTY_JSON))
+            assert await fetch_bytes(writer, blob) == data
+    assert (tmp_path / "known").read_bytes() == (tmp_path / "unknown").read_bytes()
+    async with ArchiveReader.open(tmp_path / "known") as reader:
+        assert await fetch_bytes(reader, blob) == data
+        assert await fetch_bytes(reader, EMPTY) == EMPTY_JSON
+
+
+async def test_a_push_that_outlives_the_block_writes_nowhere(tmp_path: Path) -> None:
+    """The file's number is free again then, and given to the next file that is opened."""
+    started, go_on = anyio.Event(), anyio.Event()
+
+    class Late:
+        size: int | None = None
+        reopenable = False
+
+        @contextlib.asynccontextmanager
+        async def open(self) -> AsyncIterator[ByteStream]:
+            yield self
+
+        async def read(self, _max_bytes: int, /) -> bytes:
+            started.set()
+            await go_on.wait()
+            return b"late"
+
+    async def push_late(writer: ArchiveWriter) -> None:
+        with pytest.raises(StorageError):
+            await writer.push_stream(LAYER_TYPE, Late())
+
+    async def fail(group: TaskGroup) -> None:
+        async with ArchiveWriter.open(tmp_path / "x.tar") as writer:
+            group.start_soon(push_late, writer)
+            await started.wait()
+            raise KeyError
+
+    async with anyio.create_task_group() as group:
+        with pytest.raises(KeyError):
+            await fail(group)
+        others = [(tmp_path / f"{number}").open("w+b") for number in range(5)]
+        go_on.set()
+    for other in others:
+        with other:
+            assert other.read() == b""
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_no_hard_links_on_this_file_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "no hard links")
+
+    monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / "x.tar"
+
+    async def write() -> None:
+        async with ArchiveWriter.open(path, durable=True) as writer:
+            await push_image(writer)
+            if there:
+                path.write_bytes(b"somebody else's")
+
+    if there:
+        with pytest.raises(AlreadyExistsError):
+            await write()
+        assert path.read_bytes() == b"somebody else's"
+    else:
+        await write()
+        async with ArchiveReader.open(path) as reader:
+            assert len(await reader.entries()) == 1
+    assert len(list(tmp_path.iterdir())) == 1

@@ -145,6 +145,8 @@ def test_i02_media_type_may_be_missing_and_is_written() -> None:
         '{"schemaVersion":2,"manifests":[],"manifests":[]}',
         '{"schemaVersion":2,"manifests":[],"layers":[]}',
         '{"schemaVersion":2,"manifests":[],"mediaType":"application/vnd.oci.image.manifest.v1+json"}',
+        '{"schemaVersion":2,"manifests":[],"x":1e999}',
+        '{"schemaVersion":2,"manifests":[],"x":"\\ud800"}',
         '{"schemaVersion":2,"manifests":[{"mediaType":"a/b","digest":"../../x","size":1}]}',
     ],
 )
