@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from ..content import BlobReader, BytesSource, Source, run_in_thread
 from ..content.locks import file_lock
@@ -24,6 +24,8 @@ from .index_json import IndexJson
 from .lookup import IndexedStore
 from .sweeping import Problem
 
+Flush = Literal["all", "index", "none"]
+
 
 class Layout(IndexedStore):
     """A folder with ``oci-layout``, ``index.json`` and blobs. Open one with `Layout.open`.
@@ -34,13 +36,13 @@ class Layout(IndexedStore):
         path: the folder.
     """
 
-    def __init__(self, path: Path, blobs: BlobFolder, *, shared: bool) -> None:
+    def __init__(self, path: Path, blobs: BlobFolder, index: IndexJson, *, shared: bool) -> None:
         """Take an opened folder; use `open` instead."""
         super().__init__()
         self.path = path
         self._blobs = blobs
         self._shared = shared
-        self._index = IndexJson(path)
+        self._index = index
 
     @classmethod
     async def open(
@@ -50,7 +52,7 @@ class Layout(IndexedStore):
         create: bool = False,
         read_only: bool = False,
         blobs: Path | None = None,
-        durable: bool = False,
+        flush: Flush = "index",
     ) -> Self:
         """Open a layout.
 
@@ -60,9 +62,9 @@ class Layout(IndexedStore):
             read_only: refuse every change; then the ``oci-layout`` file may be missing.
             blobs: a folder of blobs shared with other layouts, ``<blobs>/sha256/<hex>`` (I-10).
                 Nothing is ever removed from it.
-            durable: flush each blob to the disk before it gets its name. Without it a power cut
-                may leave short blobs, which are noticed and fetched again; ``index.json`` is
-                always flushed.
+            flush: what is on the disk when a call returns, should the power fail: ``all``; the
+                names in ``index.json``, while a blob that was cut short is noticed and fetched
+                again; or ``none``, for layouts that are thrown away.
 
         Raises:
             NotFoundError: there is nothing at `path`.
@@ -74,8 +76,9 @@ class Layout(IndexedStore):
             async with file_lock(path / opening.LOCK):
                 await run_in_thread(partial(opening.initialise, path))
         await run_in_thread(lambda: opening.check_layout(path, needs_marker=not read_only))
-        folder = BlobFolder(blobs or path / BLOBS, writable=not read_only, durable=durable)
-        return cls(path, folder, shared=blobs is not None)
+        folder = BlobFolder(blobs or path / BLOBS, writable=not read_only, durable=flush == "all")
+        index = IndexJson(path, durable=flush != "none")
+        return cls(path, folder, index, shared=blobs is not None)
 
     async def entries(self) -> list[Descriptor]:
         """Return the entries of ``index.json``, with their annotations.

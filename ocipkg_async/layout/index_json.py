@@ -25,9 +25,10 @@ _TICK_S = 0.1
 class IndexJson:
     """The file, and the right to change it."""
 
-    def __init__(self, layout: Path) -> None:
-        """Take the folder of a layout."""
+    def __init__(self, layout: Path, *, durable: bool) -> None:
+        """Take the folder of a layout; `durable` flushes each change to the disk."""
         self._layout = layout
+        self._durable = durable
         self._path = layout / INDEX
         self._turn = anyio.Lock()  # tasks of one process queue here instead of polling the lock
         self._remembered: tuple[tuple[int, int, int], list[Descriptor]] | None = None
@@ -60,7 +61,7 @@ class IndexJson:
         before = self._decode()
         after = edit(before)
         if after is not before:
-            with atomic_file(self._path, durable=True) as file:
+            with atomic_file(self._path, durable=self._durable) as file:
                 write_all(file, index_file.encode(after))
 
     def _decode(self) -> Tree:

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Literal
 
 import anyio
 import pytest
@@ -49,7 +50,7 @@ from ocipkg_async.spec.media_types import OCTET_STREAM
 
 @pytest.fixture
 async def layout(tmp_path: Path) -> Layout:
-    return await Layout.open(tmp_path / "layout", create=True)
+    return await Layout.open(tmp_path / "layout", create=True, flush="none")
 
 
 def names_in(layout: Layout) -> list[tuple[str | None, str]]:
@@ -583,8 +584,9 @@ async def test_no_hard_links_on_this_file_system(
     assert not await layout.exists(bad)
 
 
-async def test_flushing_to_the_disk(tmp_path: Path) -> None:
-    layout = await Layout.open(tmp_path / "x", create=True, durable=True)
+@pytest.mark.parametrize("flush", ["all", "index", "none"])
+async def test_flushing_to_the_disk(tmp_path: Path, flush: Literal["all", "index", "none"]) -> None:
+    layout = await Layout.open(tmp_path / "x", create=True, flush=flush)
     image = await push_image(layout)
     (tmp_path / "file").write_bytes(b"more")
     await layout.adopt(layer("more")[0].digest, tmp_path / "file")

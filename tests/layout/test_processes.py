@@ -33,7 +33,7 @@ async def push_image(store, text):
 
 TAGGING = """
 async def main():
-    layout = await Layout.open(FOLDER, create=True)
+    layout = await Layout.open(FOLDER, create=True, flush="none")
     print("ready", flush=True)
     sys.stdin.readline()
     for number in range(15):
