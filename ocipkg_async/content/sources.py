@@ -151,17 +151,21 @@ class _ReceivedStream:
     def __init__(self, receive: MemoryObjectReceiveStream[bytes]) -> None:
         self.error: Exception | None = None
         self._receive = receive
-        self._rest = memoryview(b"")
+        self._rest: bytes | memoryview = b""
 
     async def read(self, max_bytes: int, /) -> bytes:
         while not self._rest:
             try:
-                self._rest = memoryview(await self._receive.receive())
+                self._rest = await self._receive.receive()
             except anyio.EndOfStream:
                 if self.error is not None:
                     raise self.error from None
                 return b""
-        piece, self._rest = bytes(self._rest[:max_bytes]), self._rest[max_bytes:]
+        if isinstance(self._rest, bytes) and len(self._rest) <= max_bytes:
+            piece, self._rest = self._rest, b""  # the usual case, on the event loop: no copy
+            return piece
+        view = memoryview(self._rest)
+        piece, self._rest = bytes(view[:max_bytes]), view[max_bytes:]
         return piece
 
 

@@ -43,7 +43,7 @@ _DEFAULT_GZIP_LEVEL = 2
 _ISAL_MEMORY_LEVEL = 3
 _DEFAULT_ZSTD_LEVEL = 3
 # Larger jobs give little; this bounds memory and decides the bytes, so it must not follow threads.
-_ZSTD_JOB_BYTES = 4 << 20
+_ZSTD_JOB_BYTES = 2 << 20
 _MAX_DEFAULT_THREADS = 16
 _OUTPUT_BYTES = 1 << 20  # each piece handed on costs the reader a hop between threads
 
@@ -163,8 +163,10 @@ class _Output:
             self._write(b"".join(pieces))
 
 
-def deflate_block(data: Piece, dictionary: Piece, level: int) -> bytes:
+def deflate_block(data: Piece, dictionary: Piece, level: int) -> tuple[bytes, bytes]:
     """Return one block as raw deflate that ends on a byte boundary and is not the last.
+
+    It comes in two pieces, to be joined with others: joining these too would be one more copy.
 
     Args:
         data: the block.
@@ -175,9 +177,9 @@ def deflate_block(data: Piece, dictionary: Piece, level: int) -> bytes:
         fast = isal_zlib.compressobj(
             level, wbits=-15, memLevel=_ISAL_MEMORY_LEVEL, zdict=dictionary
         )
-        return fast.compress(data) + fast.flush(isal_zlib.Z_SYNC_FLUSH)
+        return fast.compress(data), fast.flush(isal_zlib.Z_SYNC_FLUSH)
     slow = zlib.compressobj(level, wbits=-15, zdict=dictionary)
-    return slow.compress(data) + slow.flush(zlib.Z_SYNC_FLUSH)
+    return slow.compress(data), slow.flush(zlib.Z_SYNC_FLUSH)
 
 
 class _Gzip:
@@ -188,7 +190,7 @@ class _Gzip:
         self._pool = pool
         self._level = level
         self._ahead = ahead
-        self._jobs: deque[Future[tuple[bytes, int, int]]] = deque()
+        self._jobs: deque[Future[tuple[tuple[bytes, bytes], int, int]]] = deque()
         self._partial = bytearray()
         self._window: Piece = b""
         self._crc = 0
@@ -225,13 +227,16 @@ class _Gzip:
         self._window = block[-_WINDOW_BYTES:]
 
     def _collect(self) -> None:
-        data, crc, size = self._jobs.popleft().result()
+        pieces, crc, size = self._jobs.popleft().result()
         self._crc = isal_zlib.crc32_combine(self._crc, crc, size)
         self._size += size
-        self._output.write(data)
+        for piece in pieces:
+            self._output.write(piece)
 
 
-def _deflate(block: memoryview, dictionary: Piece, level: int) -> tuple[bytes, int, int]:
+def _deflate(
+    block: memoryview, dictionary: Piece, level: int
+) -> tuple[tuple[bytes, bytes], int, int]:
     return deflate_block(block, dictionary, level), isal_zlib.crc32(block), len(block)
 
 
