@@ -5,12 +5,14 @@ import hashlib
 import io
 import json
 import os
+import subprocess
 import tarfile
 from pathlib import Path
 
 import pytest
 from anyio import to_thread
 
+import peers
 from ocipkg_async.content import MemoryStore, Source, fetch_bytes, fetch_document
 from ocipkg_async.errors import (
     DigestMismatchError,
@@ -20,6 +22,7 @@ from ocipkg_async.errors import (
     UnsupportedError,
 )
 from ocipkg_async.events import Event, Finished, Planned, Progressed, Skipped, Started, Warned
+from ocipkg_async.layout import Layout
 from ocipkg_async.package import ArtifactFile, Compression, push_artifact
 from ocipkg_async.package.artifact_file import clean_title, refused_by_oras, split_type
 from ocipkg_async.package.collect import Entry
@@ -317,3 +320,26 @@ async def test_symlinks_are_followed_when_given_or_asked(here: Path) -> None:
     (layer,) = (await manifest_of(store, packed)).layers
     with tarfile.open(fileobj=io.BytesIO(await fetch_bytes(store, layer))) as tar:
         assert tar.getmember("docs/link").isfile()
+
+
+@pytest.mark.interop
+async def test_oras_pulls_files_and_directories(here: Path) -> None:
+    oras = peers.require("oras")
+    (here / "docs" / "link").symlink_to("readme.md")
+    (here / "docs" / "gr\u00fc\u00dfe").write_bytes(b"x")
+    (here / "docs" / ("n" * 120)).write_bytes(b"x")
+    (here / "docs" / "run").write_bytes(b"#!/bin/sh\n")
+    (here / "docs" / "run").chmod(0o755)
+    store = await Layout.open(here / "layout", create=True)
+    arguments = ["docs", "docs/api", "model.bin:application/x-model"]
+    files = [ArtifactFile.parse(argument) for argument in arguments]
+    await push_artifact(store, files[::2], name="v1")
+    command = [oras, "pull", "--oci-layout", f"{here}/layout:v1", "-o", str(here / "out")]
+    subprocess.run(command, check=True, capture_output=True)
+    assert (here / "out" / "model.bin").read_bytes() == b"weights"
+    subprocess.run(["diff", "-r", "--no-dereference", "docs", "out/docs"], check=True)
+    assert (here / "out" / "docs" / "run").stat().st_mode & 0o777 == 0o755
+    await push_artifact(store, files[1:2], name="v1")
+    command[-1] = str(here / "nested")
+    subprocess.run(command, check=True, capture_output=True)
+    assert (here / "nested" / "docs" / "api" / "x").read_bytes() == b"x"
