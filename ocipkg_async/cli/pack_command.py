@@ -7,7 +7,6 @@ import click
 from ..package import Compression
 from ..package.compress import Algorithm
 from .session import Session, command, descriptor_json
-from .text import size_text
 from .values import KeyValue
 
 
@@ -74,7 +73,6 @@ async def pack(
             follow_symlinks=follow_symlinks,
             overwrite=overwrite,
         )
-    session.note(f"packed {output} ({size_text(descriptor.size)} manifest)")
     session.result(descriptor.digest, {"target": output, **descriptor_json(descriptor)})
 
 

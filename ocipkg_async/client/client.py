@@ -17,6 +17,7 @@ from ..content import ReadStore, ReferrersLister, Store, select_manifest
 from ..copy import CopyReport, copy_graph
 from ..errors import ClosedError, NotFoundError, UnsupportedError
 from ..events import Action, OnEvent, ignore
+from ..layout import ArchiveWriter
 from ..package import (
     ArtifactFile,
     Compression,
@@ -538,7 +539,8 @@ class Client:
             root,
             names=names,
             deep=deep,
-            concurrency=self.options.concurrency,
+            # An archive is written in the order of its pushes; one at a time gives the same bytes.
+            concurrency=1 if isinstance(destination, ArchiveWriter) else self.options.concurrency,
             max_document_bytes=self.options.max_manifest_bytes,
             action=action,
             on_event=self._on_event,

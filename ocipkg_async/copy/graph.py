@@ -158,7 +158,8 @@ class _Copy:
         limit = anyio.CapacityLimiter(self.concurrency)
         async with anyio.create_task_group() as group:
             # The largest first: the last one to end decides how long everything takes.
-            for blob in sorted(self.blobs.values(), key=lambda b: -b.size):
+            # Among equals the digest decides, so that one at a time gives one order.
+            for blob in sorted(self.blobs.values(), key=lambda b: (-b.size, b.digest)):
                 group.start_soon(self._move_blob, blob, limit)
 
     async def _move_blob(self, blob: Descriptor, limit: anyio.CapacityLimiter) -> None:
