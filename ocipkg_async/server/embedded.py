@@ -53,10 +53,10 @@ class EmbeddedRegistry:
         port: port to listen on; 0 takes a free one.
         insecure_listen: allow an address that other machines can reach. There is no
             authentication and no TLS.
-        max_manifest_bytes: longest manifest that is taken.
+        max_manifest_bytes: longest manifest that is taken; at most 4 MiB, what a layout keeps.
         delete: allow deleting; else 405.
         referrers: have the referrers API; else 404, as older registries.
-        sparse: take an index whose manifests are not there.
+        sparse: take a manifest whose blobs, or an index whose manifests, are not there.
         page_entries: longest page of tags, repositories and referrers.
         max_uploads: how many uploads may be open at once.
         shutdown_timeout_s: how long requests in progress may go on at the end.
@@ -64,7 +64,8 @@ class EmbeddedRegistry:
         faults: what it does wrong, for tests; its attributes may be changed while it runs.
 
     Raises:
-        InvalidArgumentError: the address is not loopback, and `insecure_listen` is not set.
+        InvalidArgumentError: the address is not loopback and `insecure_listen` is not set, or
+            `max_manifest_bytes` is out of range.
     """
 
     def __init__(
@@ -88,6 +89,10 @@ class EmbeddedRegistry:
             raise InvalidArgumentError(
                 f"{host} can be reached from other machines, and this registry has no passwords",
                 hint="listen on 127.0.0.1, or say that you mean it",
+            )
+        if not 0 < max_manifest_bytes <= MAX_MANIFEST_BYTES:
+            raise InvalidArgumentError(
+                f"max_manifest_bytes={max_manifest_bytes} is not between 1 and {MAX_MANIFEST_BYTES}"
             )
         self._root = root
         self._address = host
@@ -151,9 +156,7 @@ class EmbeddedRegistry:
             await stack.enter_async_context(_only_one(root))
             await to_thread.run_sync(_clear_uploads, root / UPLOADS)
             service = Service(
-                repositories=Repositories(
-                    root, max_manifest_bytes=self._options.max_manifest_bytes
-                ),
+                repositories=Repositories(root),
                 sessions=Sessions(
                     root / UPLOADS, clock=time.monotonic, max_sessions=self._max_uploads
                 ),

@@ -50,7 +50,8 @@ async def push(service: Service, request: web.BaseRequest, route: Route) -> web.
     document = accept_document(raw, content_type=request.headers.get("Content-Type"), digest=digest)
     repository = await service.repositories.create(route.repository)
     async with repository.writing:
-        await _check_references(repository, document, sparse=service.options.sparse)
+        if not service.options.sparse:
+            await _check_references(repository, document)
         await repository.put(document, tags)
     response = web.Response(
         status=201,
@@ -95,13 +96,11 @@ async def _body(request: web.BaseRequest, max_bytes: int) -> bytes:
     return b"".join(pieces)
 
 
-async def _check_references(
-    repository: Repository, document: Manifest | Index, *, sparse: bool
-) -> None:
+async def _check_references(repository: Repository, document: Manifest | Index) -> None:
     for needed in needed_blobs(document):
         if not await repository.has_blob(needed):
             raise missing(needed)
-    for needed in () if sparse else needed_manifests(document):
+    for needed in needed_manifests(document):
         try:
             await repository.manifest(needed.digest)
         except RefusedError as error:

@@ -38,11 +38,10 @@ class Repository:
         writing: held by whoever checks what is there and then changes it.
     """
 
-    def __init__(self, name: str, layout: Layout, *, max_manifest_bytes: int) -> None:
+    def __init__(self, name: str, layout: Layout) -> None:
         self.name = name
         self.layout = layout
         self.writing = anyio.Lock()
-        self._max_manifest_bytes = max_manifest_bytes
 
     async def has_blob(self, descriptor: Descriptor) -> bool:
         """Whether there is a blob of this digest and size."""
@@ -91,9 +90,7 @@ class Repository:
             RefusedError: 404, they are not there.
         """
         try:
-            return await fetch_bytes(
-                self.layout, descriptor, max_bytes=max(descriptor.size, self._max_manifest_bytes)
-            )
+            return await fetch_bytes(self.layout, descriptor)
         except NotFoundError as error:
             raise manifest_unknown(descriptor.digest) from error
 
@@ -178,9 +175,8 @@ class Repository:
 class Repositories:
     """All repositories below `root`, which nobody else serves."""
 
-    def __init__(self, root: Path, *, max_manifest_bytes: int) -> None:
+    def __init__(self, root: Path) -> None:
         self._root = root
-        self._max_manifest_bytes = max_manifest_bytes
         self._open: dict[str, Repository] = {}
         self._opening = anyio.Lock()
 
@@ -225,7 +221,7 @@ class Repositories:
 
     async def _add(self, name: str) -> None:
         layout = await Layout.open(self._path(name))
-        self._open[name] = Repository(name, layout, max_manifest_bytes=self._max_manifest_bytes)
+        self._open[name] = Repository(name, layout)
 
     def _path(self, name: str) -> Path:
         return self._root.joinpath(*name.split("/"))

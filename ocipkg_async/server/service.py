@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ..content.reader import MAX_DOCUMENT_BYTES
 from ..errors import InvalidDigestError
 from ..spec import Digest
 from ..spec.digest import VERIFIABLE
@@ -9,9 +10,8 @@ from .failures import digest_invalid
 from .repositories import Repositories
 from .sessions import Sessions
 
-MAX_MANIFEST_BYTES = (4 << 20) + (64 << 10)
-"""Both sides should cope with 4 MiB at least (D-78); the rest is slack for those who count otherwise."""
-
+MAX_MANIFEST_BYTES = MAX_DOCUMENT_BYTES
+"""What a layout keeps as a document; both sides should cope with 4 megabytes at least (D-78)."""
 MAX_PAGE_ENTRIES = 1000
 """Longest page of a list: names of 128 characters make an answer of 128 KiB."""
 
@@ -24,7 +24,7 @@ class Options:
         max_manifest_bytes: longest manifest.
         delete: whether tags, manifests and blobs can be deleted; else 405.
         referrers: whether there is a referrers API; else 404.
-        sparse: whether an index may list manifests that are not there.
+        sparse: whether a manifest or index may list content that is not there.
         page_entries: longest page of names and of referrers.
     """
 

@@ -66,6 +66,12 @@ def test_c30_other_addresses_only_when_told(host: str) -> None:
     EmbeddedRegistry(host=host, insecure_listen=True)
 
 
+@pytest.mark.parametrize("size", [0, -1, (4 << 20) + 1])
+def test_manifest_limit_out_of_range(size: int) -> None:
+    with pytest.raises(InvalidArgumentError):
+        EmbeddedRegistry(max_manifest_bytes=size)
+
+
 async def test_port_in_use_is_our_error(embedded: EmbeddedRegistry, tmp_path: Path) -> None:
     port = int(embedded.host.rpartition(":")[2])
     with pytest.raises(ConnectError, match=str(port)):

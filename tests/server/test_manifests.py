@@ -175,7 +175,7 @@ async def test_c35_foreign_layers_and_subject_are_exempt(driver: Driver) -> None
     assert (answer.status, answer.headers["OCI-Subject"]) == (201, away)
 
 
-async def test_c15_children_of_an_index_must_be_there(driver: Driver, start: Start) -> None:
+async def test_c15_children_of_an_index_must_be_there(driver: Driver) -> None:
     child = manifest()
     index = Index.build(manifests=(child.descriptor,))
     answer = await driver.push_document(index, "v1")
@@ -183,8 +183,17 @@ async def test_c15_children_of_an_index_must_be_there(driver: Driver, start: Sta
     await driver.push_manifest()
     assert (await driver.push_document(index, "v1")).status == 201
     await expect(driver, "v1", index)
-    sparse = await start(sparse=True)
-    assert (await sparse.push_document(index, "v1")).status == 201
+
+
+async def test_c15_sparse_content_is_taken_when_told(start: Start) -> None:
+    driver = await start(sparse=True)
+    child = manifest()
+    index = Index.build(manifests=(child.descriptor,))
+    for document, tag in ((index, "index"), (manifest(annotations={"a": "b"}), "image")):
+        assert (await driver.push_document(document, tag)).status == 201
+        await expect(driver, tag, document)
+        assert (await driver("DELETE", manifest_url(document.digest))).status == 202
+        assert (await driver("GET", manifest_url(tag))).status == 404
 
 
 async def test_c36_children_stay_when_the_index_goes(driver: Driver) -> None:

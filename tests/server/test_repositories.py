@@ -11,8 +11,6 @@ from ocipkg_async.server.repositories import Repositories
 from ocipkg_async.spec import EMPTY, EMPTY_JSON, Digest
 from server.driving import Driver, Start, manifest, manifest_url, raw_request
 
-MAX = 4 << 20
-
 
 async def test_c31_each_repository_is_a_layout_of_its_own(start: Start, tmp_path: Path) -> None:
     driver = await start(tmp_path)
@@ -62,7 +60,7 @@ async def test_c32_link_out_of_the_root_is_refused(start: Start, tmp_path: Path)
     driver = await start(root)
     assert await driver.code_of("/v2/link/tags/list") == (400, "NAME_INVALID")
     assert (await driver("GET", "/v2/_catalog")).json["repositories"] == []
-    repositories = Repositories(root, max_manifest_bytes=MAX)
+    repositories = Repositories(root)
     with pytest.raises(RefusedError):
         await repositories.create("link/below")
     assert not (outside / "below").exists()
