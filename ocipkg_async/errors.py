@@ -351,6 +351,6 @@ def single_error() -> Iterator[None]:
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
     for member in group.exceptions:
         if isinstance(member, BaseExceptionGroup):
-            yield from _leaves(member)
+            yield from _leaves(member)  # pyright: ignore[reportUnknownArgumentType] - narrowing loses its parameter
         else:
             yield member

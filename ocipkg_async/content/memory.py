@@ -71,7 +71,7 @@ class MemoryStore:
         self, subject: Digest, *, artifact_type: str | None = None
     ) -> list[Descriptor]:
         """Return the manifests that refer to a subject."""
-        found = []
+        found: list[Descriptor] = []
         for descriptor, data in self._content.values():
             if not descriptor.is_document:
                 continue
@@ -90,7 +90,7 @@ class MemoryStore:
 
 
 async def _read_all(stream: ByteStream) -> bytes:
-    pieces = []
+    pieces: list[bytes] = []
     while data := await stream.read(1 << 20):
         pieces.append(data)
     return b"".join(pieces)

@@ -107,7 +107,7 @@ class BlobReader:
                 f"{self.descriptor.digest} has {self.size} bytes; at most {max_bytes} are read into memory",
                 hint="raise the limit if you trust the content",
             )
-        pieces = []
+        pieces: list[bytes] = []
         while data := await self.read():
             pieces.append(data)
         return b"".join(pieces)

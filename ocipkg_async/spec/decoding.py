@@ -7,7 +7,7 @@ types, because its errors carry the path inside the document.
 import collections
 import json
 import math
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 import msgspec
 
@@ -80,11 +80,12 @@ def _decode_hook(kind: type, value: Any) -> Any:
 def _without_nulls(value: Any) -> Any:
     """Leave out members that are null: the same as absent (I-37), but for the value of an annotation."""
     if isinstance(value, list):
-        return [_without_nulls(one) for one in value]
+        items: list[Any] = value
+        return [_without_nulls(one) for one in items]
     if isinstance(value, dict):
         return {
             key: one if key == "annotations" else _without_nulls(one)
-            for key, one in value.items()
+            for key, one in cast("dict[str, Any]", value).items()
             if one is not None
         }
     return value

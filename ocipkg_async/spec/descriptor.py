@@ -103,7 +103,7 @@ def check_annotations(annotations: Annotations | None) -> None:
         InvalidDocumentError: an empty key, or a value that is not text.
     """
     for key, value in (annotations or {}).items():
-        if not key or not isinstance(value, str):
+        if not key or not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
             raise InvalidDocumentError(f"the annotation {key!r} has no key or no text value")
 
 

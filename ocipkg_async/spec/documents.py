@@ -5,7 +5,7 @@ bytes, never from serialising again (D-43).
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import msgspec
 
@@ -237,7 +237,7 @@ def parse_document(
     tree = decode_json(raw, what="manifest")
     if not isinstance(tree, dict):
         raise InvalidDocumentError("the manifest is not a JSON object")
-    kind = _media_type(tree, media_type)
+    kind = _media_type(cast("dict[str, Any]", tree), media_type)
     if media_types.is_index(kind):
         index = convert(tree, _IndexFields, what="index")
         _require(index.schema_version == 2, "index", "schemaVersion is not 2")

@@ -1,5 +1,7 @@
 """Names and the marker file of an image layout (image-spec v1.1 ``image-layout.md``)."""
 
+from typing import Any, cast
+
 from ..errors import InvalidLayoutError
 from .decoding import decode_json, encode_json
 from .digest import Digest
@@ -24,7 +26,8 @@ def check_marker(data: bytes) -> None:
         InvalidDocumentError: it is not JSON.
     """
     tree = decode_json(data, what="oci-layout file")
-    version = tree.get("imageLayoutVersion") if isinstance(tree, dict) else None
+    members = cast("dict[str, Any]", tree) if isinstance(tree, dict) else {}
+    version = members.get("imageLayoutVersion")
     if version != VERSION:
         raise InvalidLayoutError(
             f"this image layout has version {version!r}; {VERSION} is understood"

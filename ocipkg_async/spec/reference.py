@@ -134,7 +134,7 @@ class Reference:
     @property
     def concerns(self) -> tuple[str, ...]:
         """What a person should know about this valid name, a sentence each; usually none (R-05)."""
-        found = []
+        found: list[str] = []
         if not any(mark in self.registry for mark in ".:") and self.registry.lower() != "localhost":
             found.append(
                 f"{self.registry!r} is taken as the host, because it has an upper-case letter"
