@@ -147,6 +147,8 @@ def coverage(session: nox.Session) -> None:
 def peers(session: nox.Session) -> None:
     """Build the peer programs that Debian does not have into .peers; arguments choose some."""
     chosen = session.posargs or [*GO_PEERS, *CARGO_PEERS]
+    if unknown := set(chosen) - {*GO_PEERS, *CARGO_PEERS}:
+        session.error(f"no such peer: {', '.join(sorted(unknown))}")
     failed = []
     for name in chosen:
         try:
