@@ -80,8 +80,7 @@ def _decode_hook(kind: type, value: Any) -> Any:
 def _without_nulls(value: Any) -> Any:
     """Leave out members that are null: the same as absent (I-37), but for the value of an annotation."""
     if isinstance(value, list):
-        items: list[Any] = value
-        return [_without_nulls(one) for one in items]
+        return list(map(_without_nulls, value))  # pyright: ignore[reportUnknownArgumentType] - JSON
     if isinstance(value, dict):
         return {
             key: one if key == "annotations" else _without_nulls(one)
