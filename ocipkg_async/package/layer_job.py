@@ -169,7 +169,12 @@ class LayerJob:
             from_thread.check_cancelled()
             return stream.read(max_bytes)
 
-        return TarReader(read, limits=self._limits, algorithm=task.algorithm)
+        return TarReader(
+            read,
+            limits=self._limits,
+            algorithm=task.algorithm,
+            needs_end=task.diff_id is None,
+        )
 
 
 def _key(task: LayerTask) -> _Key:

@@ -38,6 +38,9 @@ class TarReader:
         read: the uncompressed archive.
         limits: longest name and extended header, and how many headers.
         algorithm: hash the stream with this digest algorithm, or do not hash it.
+        needs_end: without the zero blocks at its end an archive was cut off. False takes the end
+            of the stream after any entry for the end: umoci 0.4 writes layers so, and what checks
+            a digest of the whole stream knows that it is whole.
 
     Attributes:
         archive_digest: digest up to the two zero blocks that end the archive, as Go's reader
@@ -51,13 +54,19 @@ class TarReader:
     """
 
     def __init__(
-        self, read: Read, *, limits: UnpackLimits | None = None, algorithm: str | None = None
+        self,
+        read: Read,
+        *,
+        limits: UnpackLimits | None = None,
+        algorithm: str | None = None,
+        needs_end: bool = True,
     ) -> None:
         self.archive_digest: Digest | None = None
         self.stream_digest: Digest | None = None
         self._limits = limits or UnpackLimits()
         self._digester = Digester(algorithm) if algorithm else None
         self._input = _Input(read, self._digester)
+        self._needs_end = needs_end
         self._globals = 0
         self._left = 0  # bytes of the current entry's stored content not read yet
         self._padding = 0
@@ -85,8 +94,8 @@ class TarReader:
         self._skip_content()
         extended = Extended()
         while True:
-            block = self._input.take(BLOCK_BYTES)
-            if block == _ZERO_BLOCK:
+            block = self._input.take(BLOCK_BYTES, or_end=not self._needs_end)
+            if block in {b"", _ZERO_BLOCK}:
                 extended.require_unused()
                 self._finish()
                 return None
@@ -160,7 +169,7 @@ class TarReader:
         while self._left:
             self._left -= len(self._input.piece(min(self._left, PIECE_BYTES)))
         if self._padding:
-            self._input.take(self._padding)
+            self._input.take(self._padding, or_end=not self._needs_end)
         self._spans, self._padding = (), 0
 
     def _finish(self) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import stat
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -39,6 +40,7 @@ from ocipkg_async.package.merge import merge_tree
 from ocipkg_async.spec import EMPTY, EMPTY_JSON, Descriptor, Digest, Index, Manifest, media_types
 from ocipkg_async.spec import annotations as keys
 from package import raw_tar as raw
+from peers import require
 
 V1_LAYER = media_types.OCIPKG_LAYER_TAR_GZIP
 IMAGE_LAYER = media_types.OCI_LAYER_TAR_GZIP
@@ -259,6 +261,37 @@ async def test_times_are_kept_when_asked(made: Made, tmp_path: Path) -> None:
     manifest = await made.package(raw.archive(raw.file(b"f", mtime=1000)))
     await unpack(made.store, manifest, tmp_path / "out", keep_times=True)
     assert (tmp_path / "out/f").stat().st_mtime == 1000
+
+
+@pytest.mark.interop
+async def test_an_image_of_umoci_is_unpacked_as_umoci_does(tmp_path: Path) -> None:
+    """With whiteouts, an opaque folder, hard links and links that lead anywhere."""
+    umoci = require("umoci")
+    source, newer = tmp_path / "source", tmp_path / "newer"
+    (source / "d/sub").mkdir(parents=True)
+    newer.mkdir()
+    for path in (source / "d/old", source / "d/sub/f", source / "kept", newer / "new"):
+        path.write_text(path.name)
+    (source / "hard").hardlink_to(source / "kept")
+    (source / "link").symlink_to("/etc/x")
+
+    def run(*arguments: str | Path) -> None:
+        subprocess.run([umoci, *arguments], check=True, capture_output=True)
+
+    image = f"{tmp_path}/layout:v"
+    run("init", "--layout", tmp_path / "layout")
+    run("new", "--image", image)
+    run("insert", "--image", image, source, "/")
+    run("insert", "--image", image, "--whiteout", "/d/old")
+    run("insert", "--image", image, "--opaque", newer, "/d/sub")
+    run("unpack", "--rootless", "--image", image, tmp_path / "bundle")
+    layout = await Layout.open(tmp_path / "layout")
+    manifest = await fetch_document(layout, await layout.resolve("v"))
+    assert isinstance(manifest, Manifest)
+    await unpack(layout, manifest, tmp_path / "out")
+    assert tree(tmp_path / "out") == tree(tmp_path / "bundle/rootfs")
+    assert "d/sub/new" in tree(tmp_path / "out")
+    assert (tmp_path / "out/hard").samefile(tmp_path / "out/kept")
 
 
 # --- artifacts of ORAS -----------------------------------------------------------------------

@@ -302,6 +302,19 @@ def test_s31_cut_off_anywhere_is_an_error() -> None:
     assert len(read(data[: -raw.BLOCK])) == 4, "one zero block and the end is an end, as for Go"
 
 
+def test_an_archive_without_its_end_is_whole_where_a_digest_says_so() -> None:
+    """Layers of umoci 0.4 have neither zero blocks nor, after the last file, padding."""
+    data = raw.file(b"a", b"1") + raw.file(b"b", b"2")
+    for whole in (data, data[: -raw.BLOCK + 1]):
+        reader = TarReader(io.BytesIO(whole).read, algorithm="sha256", needs_end=False)
+        assert [entry.name for entry in reader] == ["a", "b"]
+        assert reader.stream_digest == f"sha256:{hashlib.sha256(whole).hexdigest()}"
+    pending = data + raw.long_name(b"x")
+    for cut in (data[:-1], data[: -raw.BLOCK], data[:600], data[: raw.BLOCK * 2 + 9], pending):
+        with pytest.raises(InvalidPackageError):
+            list(TarReader(io.BytesIO(cut).read, needs_end=False))
+
+
 def test_s32_nothing_but_zeros_may_follow_the_end() -> None:
     good = raw.archive(raw.file(b"f"))
     assert names(good + bytes(10_000)) == ["f"]
