@@ -316,10 +316,10 @@ def test_write_layer_tells_what_it_wrote(tree: Path) -> None:
 
 
 def test_memory_does_not_grow_with_the_package(tmp_path: Path) -> None:
-    """A child packs 160 MiB of noise with 100 MiB of data segment; more would be MemoryError."""
+    """A child packs 120 MiB of noise with 96 MiB of data segment; more would be MemoryError."""
     with (tmp_path / "noise").open("wb") as file:
         block = os.urandom(MIB)
-        for n in range(160):
+        for n in range(120):
             file.write(block[n:] + block[:n])
     script = textwrap.dedent(
         f"""
@@ -339,7 +339,7 @@ def test_memory_does_not_grow_with_the_package(tmp_path: Path) -> None:
                         size += len(data)
                 return Descriptor(media_type=media_type, digest="sha256:" + digest.hexdigest(), size=size)
 
-        resource.setrlimit(resource.RLIMIT_DATA, ({100 * MIB}, {100 * MIB}))
+        resource.setrlimit(resource.RLIMIT_DATA, ({96 * MIB}, {96 * MIB}))
         anyio.run(lambda: pack(Counting(), [Path({str(tmp_path)!r})], compression=Compression(threads=2)))
         """
     )
