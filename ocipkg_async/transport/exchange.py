@@ -160,6 +160,8 @@ class Connections:
         headers = dict(outgoing.headers)
         if isinstance(data, BodyPieces) and data.size is not None:
             headers["Content-Length"] = str(data.size)
+        if proxy and origin.scheme == "http":
+            headers.update(proxy.headers)  # aiohttp sends them with CONNECT only
         reading = outgoing.method in _READING
         tls: ssl.SSLContext | bool = True
         if origin.scheme == "https":

@@ -1,11 +1,10 @@
 """Proxies from the environment; nothing else of it is read, least of all netrc (D-125)."""
 
+import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib import request as urllib_request
 from urllib.parse import unquote, urlsplit, urlunsplit
-
-import aiohttp
 
 from ..errors import UnsupportedError
 from .urls import Origin, is_local
@@ -48,7 +47,6 @@ def proxy_for(origin: Origin, proxies: Mapping[str, str]) -> Proxy | None:
     headers = {}
     if user:
         name, _, password = user.partition(":")
-        headers["Proxy-Authorization"] = aiohttp.BasicAuth(
-            unquote(name), unquote(password), encoding="utf-8"
-        ).encode()
+        pair = f"{unquote(name)}:{unquote(password)}".encode()
+        headers["Proxy-Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
     return Proxy(urlunsplit((parts.scheme, place, "", "", "")), headers)

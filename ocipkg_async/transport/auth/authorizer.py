@@ -19,7 +19,8 @@ from .token import Token, TokenRequest, basic, get_request, parse_token, post_re
 
 _REFUSED = frozenset({400, 401, 403})
 """How token servers say that a credential is wrong; some answer an unknown user with 400."""
-_MAX_CHALLENGES = 4096
+_MAX_KEPT = 4096
+"""Challenges and credentials, one for each repository; a mirror sees many, all can be had again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ class Authorizer:
         return None if new is None or new.header == sent.header else new
 
     def _remember(self, need: Need, challenge: Challenge) -> None:
-        if len(self._challenges) > _MAX_CHALLENGES:
+        if len(self._challenges) >= _MAX_KEPT:
             self._challenges.clear()
         self._challenges[need.origin, need.repository] = challenge
         self._challenges[need.origin, None] = challenge
@@ -150,6 +151,8 @@ class Authorizer:
         key = (need.registry, need.repository)
         if key not in self._credentials:
             found = await self._provider.get(need.registry, need.repository)
+            if len(self._credentials) >= _MAX_KEPT:
+                self._credentials.clear()
             self._credentials[key] = found if found != Credential() else None
         return self._credentials[key]
 
