@@ -142,6 +142,8 @@ class Extractor:
     def add_file(self, parts: Parts, source: Path, *, move: bool) -> None:
         """Put a file that is on the disk at `parts`; nothing may be there.
 
+        Its bytes do not count for the limits: it has the size that its descriptor announced.
+
         Raises:
             UnsafeArchiveError: something is there, or its folder is a file or link.
             DiskFullError, StorageError: the file system refused.

@@ -5,6 +5,7 @@ import os
 import resource
 import shutil
 import stat
+import subprocess
 import sys
 import unicodedata
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from ocipkg_async.package.extract import Extractor
 from ocipkg_async.package.folders import HAS_DESCRIPTORS, PathFolder, open_folder
 from ocipkg_async.package.tar_reader import TarReader
 from package import raw_tar as raw
+from peers import require
 
 # Systems without calls relative to descriptors go another way to the same result.
 DESCRIPTORS = [True, False] if HAS_DESCRIPTORS else [False]
@@ -150,6 +152,41 @@ def test_sparse_files_have_their_holes(place: Place) -> None:
     content = (place.root / "file").read_bytes()
     assert content == (bytes(512) + b"abc").ljust(1_000_000, b"\0") + b"defg" + bytes(7_999_996)
     assert (place.root / "file").stat().st_blocks * 512 < 1_000_000
+
+
+@pytest.mark.parametrize("form", ["gnu", "pax", "ustar"])
+def test_a_real_tree_through_gnu_tar(tmp_path: Path, form: str) -> None:
+    source = tmp_path / "source"
+    (source / "bin").mkdir(parents=True)
+    (source / "bin/tool").write_text("tool" * 5000)
+    (source / "bin/tool").chmod(0o751)
+    (source / "second").hardlink_to(source / "bin/tool")
+    (source / "alias").symlink_to("bin/../second")
+    (source / ("n" * 90) / ("m" * 90)).mkdir(parents=True)
+    with (source / ("n" * 90) / "holes").open("w") as file:
+        for n in range(10):
+            file.seek(n * 100_000)
+            file.write("data")
+        file.truncate(2_000_000)
+    os.utime(source / "bin", (1000, 1000))
+    command = [require("tar"), f"--format={form}", "-cf", "-", "-C", str(source), "."]
+    if form != "ustar":
+        command.insert(1, "--sparse")
+    (tmp_path / "unpacked").mkdir()
+    place = Place(tmp_path / "unpacked")
+    data = subprocess.run(command, check=True, capture_output=True).stdout
+    place.apply(data, mode="rootfs", keep_times=True)
+    left, right = (sorted(root.rglob("*")) for root in (source, place.root))
+    for path, copy in zip(left, right, strict=True):
+        assert path.relative_to(source) == copy.relative_to(place.root)
+        before, after = path.lstat(), copy.lstat()
+        assert before.st_mode == after.st_mode
+        assert path.is_symlink() or int(before.st_mtime) == int(after.st_mtime)
+        if path.is_symlink():
+            assert path.readlink() == copy.readlink()
+        elif path.is_file():
+            assert path.read_bytes() == copy.read_bytes()
+    assert (place.root / "second").samefile(place.root / "bin/tool")
 
 
 # --- names -----------------------------------------------------------------------------------
