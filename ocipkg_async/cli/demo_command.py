@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from anyio import to_thread
 
+from ..content import run_in_thread
 from ..errors import IntegrityError
 from ..server import EmbeddedRegistry
 from ..spec import Reference
@@ -33,7 +33,7 @@ async def demo(session: Session, path: Path | None, to: str | None) -> None:
     """
     source = path or _OWN_SOURCE
     steps = _Steps(session)
-    size = await to_thread.run_sync(_measure, source)
+    size = await run_in_thread(_measure, source)
     async with AsyncExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ocipkg-demo-")))
         reference = await _place(stack, session, to)
@@ -52,7 +52,7 @@ async def demo(session: Session, path: Path | None, to: str | None) -> None:
             package = await client.get(reference.with_digest(descriptor.digest))
             step(found.size, str(package.path))
         async with steps.step("compare") as step:
-            differences = await to_thread.run_sync(compare, source, package.path)
+            differences = await run_in_thread(compare, source, package.path)
             step(size, "the same" if not differences else f"{len(differences)} differ")
     if differences:
         raise IntegrityError(

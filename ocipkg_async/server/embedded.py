@@ -11,8 +11,8 @@ from typing import NoReturn, Self
 
 import anyio
 from aiohttp import web
-from anyio import to_thread
 
+from ..content import run_in_thread
 from ..content.locks import file_lock
 from ..errors import (
     ClosedError,
@@ -154,7 +154,7 @@ class EmbeddedRegistry:
         async with AsyncExitStack() as stack:
             root = await stack.enter_async_context(_folder(self._root))
             await stack.enter_async_context(_only_one(root))
-            await to_thread.run_sync(_clear_uploads, root / UPLOADS)
+            await run_in_thread(_clear_uploads, root / UPLOADS)
             service = Service(
                 repositories=Repositories(root),
                 sessions=Sessions(
@@ -227,13 +227,13 @@ class EmbeddedRegistry:
 @asynccontextmanager
 async def _folder(root: Path | None) -> AsyncIterator[Path]:
     """Make the root folder; a private one is removed at the end."""
-    folder = await to_thread.run_sync(_make_folder, root)
+    folder = await run_in_thread(_make_folder, root)
     try:
         yield folder
     finally:
         if root is None:
             with anyio.CancelScope(shield=True):
-                await to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
+                await run_in_thread(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 @asynccontextmanager

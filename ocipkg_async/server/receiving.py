@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import anyio
 from aiohttp import ClientError, StreamReader
 from aiohttp.web import RequestPayloadError
-from anyio import to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
+from ..content import run_in_thread
 from ..content.files import write_all
 from ..content.reader import READ_BYTES
 from ..content.sources import FileSource
@@ -95,7 +95,7 @@ async def receive(content: StreamReader, session: UploadSession, *, length: int 
     first = await body.gather()
     if body.ended:
         if first:
-            await to_thread.run_sync(_append, session, first)
+            await run_in_thread(_append, session, first)
     else:
         await _receive_more(body, first, session)
     if body.refused is not None:
@@ -119,7 +119,7 @@ async def _append_all(
 ) -> None:
     async with queue:
         async for pieces in queue:
-            await to_thread.run_sync(_append, session, pieces)
+            await run_in_thread(_append, session, pieces)
 
 
 def _append(session: UploadSession, pieces: Sequence[bytes]) -> None:
@@ -142,7 +142,7 @@ async def verify(session: UploadSession, digest: Digest) -> None:
         RefusedError: 400, it has another digest.
         StorageError: the file cannot be read or cut.
     """
-    await to_thread.run_sync(_cut, session)
+    await run_in_thread(_cut, session)
     if digest.algorithm == session.digester.algorithm:
         actual = session.digester.digest()
     else:
@@ -158,7 +158,7 @@ async def _hash_again(session: UploadSession, algorithm: str) -> Digest:
     digester = Digester(algorithm)
     async with FileSource(session.file).open() as stream:
         while data := await stream.read(READ_BYTES):
-            await to_thread.run_sync(digester.update, data)
+            await run_in_thread(digester.update, data)
     return digester.digest()
 
 
@@ -181,4 +181,4 @@ async def discard(*sessions: UploadSession) -> None:
 
     if sessions:
         with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(remove)
+            await run_in_thread(remove)

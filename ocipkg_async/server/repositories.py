@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
-from anyio import to_thread
 
-from ..content import BytesSource, fetch_bytes, fetch_document
+from ..content import BytesSource, fetch_bytes, fetch_document, run_in_thread
 from ..content.files import atomic_file, write_all
 from ..errors import (
     InvalidArgumentError,
@@ -59,7 +58,7 @@ class Repository:
                 file.seek(part.start)
                 return file.read(part.length)
 
-        return await to_thread.run_sync(read)
+        return await run_in_thread(read)
 
     async def adopt(self, digest: Digest, file: Path) -> None:
         """Take over a verified file as a blob."""
@@ -189,7 +188,7 @@ class Repositories:
         if (repository := self._open.get(name)) is not None:
             return repository
         async with self._opening:
-            if name not in self._open and await to_thread.run_sync(self._is_there, name):
+            if name not in self._open and await run_in_thread(self._is_there, name):
                 await self._add(name)
         return self._open.get(name)
 
@@ -211,13 +210,13 @@ class Repositories:
             return repository
         async with self._opening:
             if name not in self._open:
-                await to_thread.run_sync(_initialise, self._path(name))
+                await run_in_thread(_initialise, self._path(name))
                 await self._add(name)
         return self._open[name]
 
     async def names(self) -> list[str]:
         """Return the names of all repositories, sorted."""
-        return await to_thread.run_sync(lambda: sorted(_walk(self._root, "")))
+        return await run_in_thread(lambda: sorted(_walk(self._root, "")))
 
     async def _add(self, name: str) -> None:
         layout = await Layout.open(self._path(name))

@@ -7,8 +7,8 @@ import asyncio  # sendfile is a method of the event loop and has no equal in any
 from typing import IO, NamedTuple
 
 from aiohttp import web
-from anyio import to_thread
 
+from ..content import run_in_thread
 from ..errors import storage_errors
 from ..layout import Layout
 from ..spec import Descriptor, Digest, media_types
@@ -52,7 +52,7 @@ async def send_blob(request: web.BaseRequest, layout: Layout, digest: Digest) ->
         RefusedError: 404, it is not there; 416, nothing of it is in the range.
         StorageError: the file cannot be read.
     """
-    opened = await to_thread.run_sync(_open, layout, digest)
+    opened = await run_in_thread(_open, layout, digest)
     try:
         part = requested_range(request.headers.get("Range"), opened.size)
         whole = ByteRange(0, opened.size)
@@ -102,10 +102,10 @@ async def _send_file(
 
 
 async def _copy_file(response: web.StreamResponse, file: IO[bytes], part: ByteRange) -> None:
-    await to_thread.run_sync(file.seek, part.start)
+    await run_in_thread(file.seek, part.start)
     left = part.length
     while left:
-        piece = await to_thread.run_sync(file.read, min(left, PIECE_BYTES))
+        piece = await run_in_thread(file.read, min(left, PIECE_BYTES))
         if not piece:
             raise ConnectionAbortedError("a blob's file became shorter")
         await response.write(piece)

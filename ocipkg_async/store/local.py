@@ -21,9 +21,8 @@ from typing import Self
 
 import anyio
 import platformdirs
-from anyio import to_thread
 
-from ..content import Fetcher, select_manifest
+from ..content import Fetcher, run_in_thread, select_manifest
 from ..content.files import TEMP_PREFIX, temp_name
 from ..content.locks import file_lock
 from ..copy import copy_graph
@@ -113,7 +112,7 @@ class LocalStore:
             InvalidLayoutError: the folder holds something else.
         """
         # A relative path would move with the working directory.
-        folder = await to_thread.run_sync(lambda: (path or default_path()).expanduser().absolute())
+        folder = await run_in_thread(lambda: (path or default_path()).expanduser().absolute())
         with storage_errors(f"create the store {folder}"):
             for sub in ("packages", "locks"):
                 await anyio.Path(folder / sub).mkdir(parents=True, exist_ok=True)
@@ -166,7 +165,7 @@ class LocalStore:
                     action="download",
                     on_event=on_event,
                 )
-                if not await to_thread.run_sync(folder.is_dir):
+                if not await run_in_thread(folder.is_dir):
                     with storage_errors(f"create {folder.parent}"):
                         await anyio.Path(folder.parent).mkdir(parents=True, exist_ok=True)
                     await unpack_new(
@@ -256,9 +255,9 @@ class LocalStore:
         fresh = self._packages / temp_name()
         try:
             await unpack_new(self.layout, manifest, fresh)
-            return await to_thread.run_sync(compare, fresh, package.path)
+            return await run_in_thread(compare, fresh, package.path)
         finally:
-            await to_thread.run_sync(lambda: shutil.rmtree(fresh, ignore_errors=True))
+            await run_in_thread(lambda: shutil.rmtree(fresh, ignore_errors=True))
 
     async def _sweep(self) -> Pruned:
         """Remove what no name leads to; the exclusive lock is held."""
@@ -268,7 +267,7 @@ class LocalStore:
         kept = {self._folder(entry.digest) for entry in await self.layout.entries()}
         blobs = await self.layout.collect(grace_s=0)
         with storage_errors(f"clean {self._packages}"):
-            packages = await to_thread.run_sync(self._remove_folders, kept)
+            packages = await run_in_thread(self._remove_folders, kept)
         return Pruned(blobs=len(blobs), packages=packages, bytes=sum(size for _, size in blobs))
 
     def _remove_folders(self, kept: set[Path]) -> int:

@@ -3,9 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from anyio import to_thread
-
-from ...content import ByteStream, Source
+from ...content import ByteStream, Source, run_in_thread
 from ...errors import TooLongError, TooShortError
 from ...spec import Descriptor, Digest, Digester
 
@@ -43,7 +41,7 @@ class _DigestingStream:
     async def read(self, max_bytes: int, /) -> bytes:
         data = await self._stream.read(max_bytes)
         if len(data) > _INLINE_BYTES:
-            await to_thread.run_sync(self._digester.update, data)
+            await run_in_thread(self._digester.update, data)
         else:
             self._digester.update(data)
         return data
