@@ -12,8 +12,9 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import anyio
 from anyio import to_thread
@@ -32,6 +33,7 @@ _LOCK_POLL_S = 0.02
 _NO_FLOCK = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
 
 Change = Callable[[Json], Json | None]
+Lock = Callable[[Path], AbstractContextManager[bool]]
 
 
 async def read_file(path: Path) -> tuple[Json, bool] | None:
@@ -104,8 +106,7 @@ def parse(data: bytes, *, where: str) -> Json:
         problem = f"{where} is not a JSON object: line 1"
     if problem:
         raise CredentialError(problem, hint="repair or remove it, then log in again")
-    result: Json = value
-    return result
+    return cast("Json", value)
 
 
 def _refuse_constant(_name: str) -> NoReturn:
@@ -194,21 +195,6 @@ def _claim_path(target: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _lock(target: Path) -> Iterator[bool]:
-    """Try once to be the only writer; yields whether it worked."""
-    with contextlib.ExitStack() as stack:
-        try:
-            held = stack.enter_context(_flock(_lock_path(target)))
-        except OSError as error:
-            if error.errno not in _NO_FLOCK:
-                raise
-            with contextlib.suppress(OSError):
-                _lock_path(target).unlink()
-            held = stack.enter_context(_claim(_claim_path(target)))
-        yield held
-
-
-@contextlib.contextmanager
 def _flock(path: Path) -> Iterator[bool]:
     """Lock by ``flock``, which ends with the process. The file is removed by whoever held it."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | _CLOEXEC, 0o600)
@@ -253,3 +239,23 @@ def _claim(path: Path) -> Iterator[bool]:
         os.close(fd)
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
+
+
+@contextlib.contextmanager
+def _lock(target: Path, *, flock: Lock = _flock) -> Iterator[bool]:
+    """Try once to be the only writer; yields whether it worked.
+
+    Args:
+        target: the file to write.
+        flock: the lock to prefer; where the system has none, a file is claimed instead.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            held = stack.enter_context(flock(_lock_path(target)))
+        except OSError as error:
+            if error.errno not in _NO_FLOCK:
+                raise
+            with contextlib.suppress(OSError):
+                _lock_path(target).unlink()
+            held = stack.enter_context(_claim(_claim_path(target)))
+        yield held

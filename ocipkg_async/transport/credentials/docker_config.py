@@ -8,7 +8,7 @@ entry is an error for whoever needs that entry and for nobody else.
 import base64
 import binascii
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from ...errors import CredentialError, InvalidArgumentError
 from ...spec.reference import DOCKER_HUB, parse_domain
@@ -120,7 +120,8 @@ def decode_entry(entry: object, *, what: str) -> Credential | None:
     """
     if not isinstance(entry, dict):
         raise CredentialError(f"{what} is not a JSON object", hint="log in again")
-    fields = {name: entry.get(name) or "" for name in _SECRET_FIELDS}
+    given = cast("Json", entry)
+    fields = {name: given.get(name) or "" for name in _SECRET_FIELDS}
     wrong = next((name for name, value in fields.items() if not isinstance(value, str)), None)
     if wrong is not None:
         raise CredentialError(f"{what}: {wrong} is not text", hint="log in again")
@@ -164,7 +165,7 @@ def encode_entry(credential: Credential) -> dict[str, str]:
         )
     if password and not user:
         raise InvalidArgumentError("a password needs a user name", hint="give the user name too")
-    fields = {}
+    fields: dict[str, str] = {}
     if user:
         fields["auth"] = base64.b64encode(f"{user}:{password}".encode()).decode()
     if credential.identity_token:
@@ -195,7 +196,7 @@ def with_entry(
     key = registry_key(registry, kind)
     entries = dict(auths(config, kind, where=where))
     old = entries.get(key)
-    fields = old if isinstance(old, dict) else {}
+    fields = cast("Json", old) if isinstance(old, dict) else {}
     kept = {name: value for name, value in fields.items() if name not in _SECRET_FIELDS}
     for other in whole_registry_keys(entries, kind, registry):
         if other != key:
@@ -247,4 +248,4 @@ def json_object(config: Json, name: str, *, where: str) -> Json:
         return {}
     if not isinstance(value, dict):
         raise CredentialError(f"{name} in {where} is not a JSON object", hint="repair the file")
-    return value
+    return cast("Json", value)

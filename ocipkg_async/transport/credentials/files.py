@@ -184,7 +184,7 @@ class CredentialFiles:
         config, kind, where = source.config, source.kind, source.where
         names = [*helper_registries(config, kind, where=where).values()]
         names.append(default_helper(config, kind, where=where) or "")
-        found = []
+        found: list[Stored] = []
         for name in dict.fromkeys(filter(None, names)):
             try:
                 program = self._helper(name)
@@ -199,7 +199,7 @@ class CredentialFiles:
         return found
 
     def _list_entries(self, source: Source) -> Sequence[Stored]:
-        found = []
+        found: list[Stored] = []
         for key, entry in auths(source.config, source.kind, where=source.where).items():
             registry = key_registry(key, source.kind) or key
             if "@" in registry:

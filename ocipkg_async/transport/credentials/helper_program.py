@@ -7,12 +7,13 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableSequence, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import anyio
+import anyio.lowlevel
 from anyio import to_thread
 from anyio.abc import ByteReceiveStream, ByteSendStream, Process
 
@@ -156,25 +157,38 @@ class HelperProgram:
         return outcome
 
     async def _exchange(self, command: Sequence[str], data: bytes) -> _Outcome:
-        # In a session of its own, the helper and what it started can be ended together.
-        process = await anyio.open_process(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=self._environ,
-            start_new_session=True,
-        )
-        output, errors = bytearray(), bytearray()
-        try:
-            with single_error():
+        # In a task of its own: a caller that is cancelled through asyncio would break the shields.
+        outcome: list[_Outcome] = []
+        with single_error():
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._run_once, command, data, outcome)
+        return outcome[0]
+
+    async def _run_once(
+        self, command: Sequence[str], data: bytes, outcome: MutableSequence[_Outcome]
+    ) -> None:
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        # Cancelled while it starts, asyncio would end the helper alone, and wait for its children.
+        # In a session of its own, it can be ended together with them.
+        with anyio.CancelScope(shield=True) as scope:
+            process = await anyio.open_process(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=self._environ,
+                start_new_session=True,
+            )
+            output, errors = bytearray(), bytearray()
+            scope.shield = False
+            try:
                 async with anyio.create_task_group() as group:
                     group.start_soon(_send, cast("ByteSendStream", process.stdin), data)
                     group.start_soon(self._receive, process.stdout, output)
                     group.start_soon(self._receive, process.stderr, errors)
-            return _Outcome(await process.wait(), bytes(output), bytes(errors))
-        finally:
-            with anyio.CancelScope(shield=True):
+                outcome.append(_Outcome(await process.wait(), bytes(output), bytes(errors)))
+            finally:
+                scope.shield = True
                 _kill(process)
                 await process.aclose()
 
@@ -190,7 +204,7 @@ class HelperProgram:
         answer = _json_or_none(outcome.stdout)
         if not isinstance(answer, dict):
             raise self._nonsense(verb, outcome)
-        return answer
+        return cast("dict[str, Any]", answer)
 
     def _nonsense(self, verb: Verb, outcome: _Outcome) -> CredentialError:
         # What it printed may be half a secret.

@@ -47,7 +47,7 @@ def helper_registries(config: Json, kind: FileKind, *, where: str) -> dict[str, 
     """
     if kind == "dockercfg":
         return {}
-    result = {}
+    result: dict[str, str] = {}
     for key in json_object(config, "credHelpers", where=where):
         registry = key_registry(key, kind)
         helper = registry and helper_name(config, kind, registry, where=where)

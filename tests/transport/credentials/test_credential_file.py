@@ -1,3 +1,4 @@
+import errno
 import json
 import logging
 import os
@@ -5,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import anyio
@@ -213,6 +215,38 @@ def test_a50_both_kinds_of_lock_exclude_and_are_left_clean(path: Path, lock: obj
     with lock(path) as fourth:
         assert fourth is True
     assert list(path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("reason", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a50_file_system_without_flock_is_locked_by_claims(path: Path, reason: int) -> None:
+    def no_flock(lock: Path) -> AbstractContextManager[bool]:
+        lock.touch()
+        raise OSError(reason, "no flock here")
+
+    path.parent.mkdir()
+    with credential_file._lock(path, flock=no_flock) as first:
+        assert first is True
+        with credential_file._lock(path, flock=no_flock) as second:
+            assert second is False
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a50_other_failures_to_lock_are_no_reason_to_write(path: Path) -> None:
+    with pytest.raises(FileNotFoundError), credential_file._lock(path):
+        pytest.fail("there is no folder to lock in")
+
+
+def test_a50_lock_on_a_file_that_was_removed_meanwhile_does_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    late = os.open(path, os.O_RDWR | os.O_CREAT)
+    try:
+        with credential_file._flock(path) as first:
+            assert first
+        assert credential_file._flock_now(late, path) is False  # removed
+        path.touch()
+        assert credential_file._flock_now(late, path) is False  # and there is another by now
+    finally:
+        os.close(late)
 
 
 async def test_a50_claims_exclude(path: Path) -> None:

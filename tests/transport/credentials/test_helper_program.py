@@ -1,3 +1,5 @@
+import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -120,6 +122,8 @@ async def test_a60_helper_is_never_taken_from_the_current_folder(
     for path in (".", "", f".{os.pathsep}", "bin"):
         with pytest.raises(CredentialError, match="not on PATH"):
             await HelperProgram("keep", environ={"PATH": path}).get("reg.example.io")
+    later = {**user.environ, "PATH": os.pathsep.join([".", "", str(user.programs)])}
+    assert await HelperProgram("keep", environ=later).get("reg.example.io") is None
 
 
 async def test_a65_stderr_is_shown_cut_and_cleaned(user: User) -> None:
@@ -186,28 +190,36 @@ async def test_a60_helper_that_reads_nothing_is_fine(user: User) -> None:
     await program.store("r.io", Credential(username="a", password="x" * 300_000))
 
 
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
+def running(user: User) -> list[int]:
+    """The processes that have the user's environment: helpers and what they started."""
+    mark = f"HELPER_STORE={user.home}\0".encode()
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):  # ended meanwhile
+                if mark in (folder / "environ").read_bytes():
+                    found.append(int(folder.name))
+    return found
 
 
 async def gone(user: User) -> bool:
-    """Whether the helper and its child, whose numbers it wrote, end soon."""
-    pids = [int(text) for text in (user.home / "pids").read_text().split()]
-    assert len(pids) == 2
-    with anyio.move_on_after(5):
-        while any(map(alive, pids)):  # noqa: ASYNC110 - another process has no events
-            await anyio.sleep(0.005)
+    """Whether the helper and its children end soon; they would sleep far longer."""
+    with anyio.move_on_after(30):
+        while running(user):  # noqa: ASYNC110 - another process has no events
+            await anyio.sleep(0.01)
         return True
     return False
 
 
+async def started(user: User) -> None:
+    while not (user.home / "started").exists():  # noqa: ASYNC110 - as above
+        await anyio.sleep(0.005)
+    assert running(user)
+
+
 HANGING = """
 sleep 1000 &
-echo $$ $! > "$HELPER_STORE/pids.new"; mv "$HELPER_STORE/pids.new" "$HELPER_STORE/pids"
+touch "$HELPER_STORE/started"
 """
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -227,9 +239,33 @@ async def test_a60_cancelling_ends_the_helper_and_its_children(user: User) -> No
     program = helper(user, HANGING + "wait")
     async with anyio.create_task_group() as group:
         group.start_soon(program.get, "reg.example.io")
-        while not (user.home / "pids").exists():  # noqa: ASYNC110 - as above
-            await anyio.sleep(0.005)
+        await started(user)
         group.cancel_scope.cancel()
+    assert await gone(user)
+
+
+@linux
+async def test_a60_cancelling_by_asyncio_does_too(user: User) -> None:
+    task = asyncio.create_task(helper(user, HANGING + "wait").get("reg.example.io"))
+    await started(user)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await gone(user)
+
+
+@linux
+async def test_a60_cancelling_while_it_starts_leaves_nothing(user: User) -> None:
+    """Asyncio alone would kill the helper, and leave or even wait for what it started."""
+    program = helper(user, "sleep 1000 & sleep 1000 & wait")
+    for milliseconds in range(0, 12, 2):
+        task = asyncio.create_task(program.get("reg.example.io"))
+        await anyio.sleep(milliseconds / 1000)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with anyio.move_on_after(milliseconds / 1000):
+            await program.get("reg.example.io")
     assert await gone(user)
 
 
