@@ -1,5 +1,6 @@
 """Manifests and indexes on a registry (distribution-spec v1.1, "Pulling manifests", "Pushing manifests")."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -7,15 +8,14 @@ from ..content import BlobReader
 from ..content.reader import BytesStream
 from ..errors import (
     DigestMismatchError,
-    InvalidDigestError,
     LimitExceededError,
     NotFoundError,
-    ProtocolError,
     RegistryError,
     RegistryNotFoundError,
 )
-from ..spec import Descriptor, Digest, media_types, parse_document
+from ..spec import Descriptor, Digest, Index, Manifest, media_types, parse_document
 from ..transport import Response
+from .digest_header import check_stated, stated_digest
 from .endpoint import Endpoint
 
 # Unknown types last: a registry may keep documents of a kind that is younger than this list.
@@ -27,6 +27,7 @@ _DOCUMENTS = (
     media_types.OCI_ARTIFACT_MANIFEST,
 )
 _ACCEPT = ", ".join((*_DOCUMENTS, "*/*;q=0.1"))
+_LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 async def resolve(endpoint: Endpoint, name: str, *, max_bytes: int) -> Descriptor:
@@ -49,27 +50,35 @@ async def resolve(endpoint: Endpoint, name: str, *, max_bytes: int) -> Descripto
         if error.status not in {400, 403, 405}:
             raise
         found = None  # some proxies answer this to HEAD only; GET says more, if only why
-    return found or (await _get(endpoint, name, max_bytes=max_bytes))
+    return found or (await read_named(endpoint, name, max_bytes=max_bytes)).descriptor
 
 
 def _described(response: Response, name: str) -> Descriptor | None:
     """Read a descriptor from the headers of a HEAD; None where they do not say enough."""
-    digest_text = response.headers.get("Docker-Content-Digest")
+    asked = Digest(name) if ":" in name else None
+    if asked is not None:
+        check_stated(response.headers, asked, verb="answered")
+    digest = asked or stated_digest(response.headers)
     length = response.headers.get("Content-Length") or ""
     media_type = media_types.without_parameters(response.headers.get("Content-Type") or "")
-    if not digest_text or not length.isdigit() or not media_types.is_document(media_type):
+    if (
+        digest is None
+        or not _LENGTH.fullmatch(length)
+        or not media_types.is_document(media_type)
+        or "Docker-Content-Digest" not in response.headers
+    ):
         return None
-    digest = _parse(digest_text)
-    if ":" in name and digest.algorithm == name.partition(":")[0] and digest != name:
-        raise DigestMismatchError(
-            f"the registry answered {digest} when asked for {name}", expected=name, actual=digest
-        )
-    wanted = Digest(name) if ":" in name else digest
-    return Descriptor(media_type=media_type, digest=wanted, size=int(length))
+    return Descriptor(media_type=media_type, digest=digest, size=int(length))
 
 
-async def _get(endpoint: Endpoint, name: str, *, max_bytes: int) -> Descriptor:
-    """Resolve by reading the manifest and hashing it."""
+async def read_named(endpoint: Endpoint, name: str, *, max_bytes: int) -> Manifest | Index:
+    """Read what a tag or digest points to, in one request.
+
+    Raises:
+        NotFoundError: there is no such tag or manifest.
+        DigestMismatchError: the bytes are not what was asked for, or what the registry says.
+        InvalidDocumentError, UnsupportedError: the answer is no manifest.
+    """
     request = endpoint.request(
         "GET", endpoint.url(f"manifests/{name}"), scopes=endpoint.pull, headers={"Accept": _ACCEPT}
     )
@@ -77,16 +86,16 @@ async def _get(endpoint: Endpoint, name: str, *, max_bytes: int) -> Descriptor:
         response, raw = await endpoint.transport.fetch(request, max_bytes=max_bytes)
     except RegistryNotFoundError as error:
         raise _missing(endpoint, name, error) from error
-    content_type = response.headers.get("Content-Type")
-    wanted = name if ":" in name else response.headers.get("Docker-Content-Digest")
-    digest = Digest.of(raw, _parse(wanted).algorithm if wanted else "sha256")
+    wanted = Digest(name) if ":" in name else stated_digest(response.headers)
+    digest = Digest.of(raw, wanted.algorithm if wanted else "sha256")
     if wanted and digest != wanted:
         raise DigestMismatchError(
             f"the manifest {name} has the digest {digest}, not {wanted}",
             expected=wanted,
             actual=digest,
         )
-    return parse_document(raw, media_type=content_type, digest=digest).descriptor
+    check_stated(response.headers, digest, verb="answered")
+    return parse_document(raw, media_type=response.headers.get("Content-Type"), digest=digest)
 
 
 @asynccontextmanager
@@ -113,17 +122,11 @@ async def open_manifest(
         headers={"Accept": f"{descriptor.media_type}, {_ACCEPT}"},
     )
     try:
-        # One byte more than announced, so that the reader sees that it is too long.
-        response, raw = await endpoint.transport.fetch(request, max_bytes=descriptor.size + 1)
+        # Not cut to the announced size, so that the reader sees when it is too long.
+        response, raw = await endpoint.transport.fetch(request, max_bytes=max_bytes)
     except RegistryNotFoundError as error:
         raise _missing(endpoint, digest, error) from error
-    said = response.headers.get("Docker-Content-Digest")
-    if said and said != digest and said.partition(":")[0] == digest.algorithm:
-        raise DigestMismatchError(
-            f"the registry answered {said[:150]} when asked for {digest}",
-            expected=digest,
-            actual=said,
-        )
+    check_stated(response.headers, digest, verb="answered")
     yield BlobReader(BytesStream(raw), descriptor)
 
 
@@ -148,8 +151,8 @@ async def push(endpoint: Endpoint, descriptor: Descriptor, raw: bytes, name: str
     )
     try:
         async with endpoint.transport.send(request) as response:
-            said = response.headers.get("Docker-Content-Digest")
-            subject = response.headers.get("OCI-Subject")
+            check_stated(response.headers, descriptor.digest, verb="stored")
+            return response.headers.get("OCI-Subject") is not None
     except RegistryError as error:
         if error.status != 413:
             raise
@@ -157,21 +160,6 @@ async def push(endpoint: Endpoint, descriptor: Descriptor, raw: bytes, name: str
             f"the registry refuses the manifest of {len(raw)} bytes as too large",
             hint="split the package, or shorten its annotations",
         ) from error
-    same_kind = said and said.partition(":")[0] == descriptor.digest.algorithm
-    if same_kind and said != descriptor.digest:
-        raise DigestMismatchError(
-            f"the registry stored {said} instead of {descriptor.digest}",
-            expected=descriptor.digest,
-            actual=said or "",
-        )
-    return subject is not None
-
-
-def _parse(text: str) -> Digest:
-    try:
-        return Digest(text)
-    except InvalidDigestError as error:
-        raise ProtocolError(f"the registry sent a digest header that is none: {error}") from error
 
 
 def _missing(endpoint: Endpoint, name: str, error: RegistryError) -> NotFoundError:

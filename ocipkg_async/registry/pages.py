@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator, Mapping
 
 from ..errors import InvalidDocumentError, ProtocolError
 from ..spec.decoding import decode_json
-from ..transport import Headers, Scope
+from ..transport import Headers, Scope, join_location, same_origin
 from .endpoint import Endpoint
-from .upload.session import join, same_origin
 
 MAX_PAGES = 10_000
 MAX_PAGE_BYTES = 8 << 20
 MAX_TOTAL_BYTES = 256 << 20
+# A page may be empty, with a filter on the list; so many of one content are no progress (D-103).
+_MAX_SAME_PAGES = 100
 
 _LINK = re.compile(r"<(?P<target>[^<>]*)>(?P<params>[^<]*)", re.ASCII)
 _REL_NEXT = re.compile(
@@ -28,7 +29,7 @@ def next_page(url: str, headers: Headers) -> str | None:
     for line in headers.get_all("Link"):
         for match in _LINK.finditer(line):
             if _REL_NEXT.search(match["params"]):
-                target = join(url, match["target"].strip())
+                target = join_location(url, match["target"])
                 if not same_origin(target, url):
                     raise ProtocolError(
                         "the registry continues a list on another host; not followed"
@@ -53,7 +54,7 @@ async def pages(
     """
     seen: set[str] = set()
     following: str | None = url
-    total = 0
+    total, same, previous = 0, 0, b""
     while following is not None:
         if following in seen or len(seen) >= MAX_PAGES:
             raise ProtocolError(f"the registry's list of {what} does not end; stopped")
@@ -63,6 +64,10 @@ async def pages(
         total += len(raw)
         if total > MAX_TOTAL_BYTES:
             raise ProtocolError(f"the registry's list of {what} is far too long; stopped")
+        same = same + 1 if raw == previous else 0
+        if same >= _MAX_SAME_PAGES:
+            raise ProtocolError(f"the registry's list of {what} gets no further; stopped")
+        previous = raw
         yield raw, response.headers
         following = next_page(response.url, response.headers)
 

@@ -13,7 +13,7 @@ from ..errors import (
 )
 from ..spec import Descriptor, Digest, Document, Index, media_types, parse_document
 from .endpoint import Endpoint
-from .manifests import open_manifest, push, resolve
+from .manifests import push, read_named
 from .pages import pages
 
 API = "referrers"  # its name among the capabilities
@@ -63,7 +63,7 @@ async def _from_api(
             kind = media_types.without_parameters(headers.get("Content-Type") or "")
             if kind != media_types.OCI_INDEX:
                 return None  # a page for people, or a proxy: not the API (D-82)
-            found.extend(_index(raw, kind).manifests)
+            found.extend(_as_index(parse_document(raw, media_type=kind)).manifests)
             if len(found) > MAX_REFERRERS:
                 raise ProtocolError(f"{subject} has more than {MAX_REFERRERS} referrers; stopped")
     except RegistryError as error:
@@ -76,8 +76,7 @@ async def _from_api(
     return found
 
 
-def _index(raw: bytes, media_type: str) -> Index:
-    document = parse_document(raw, media_type=media_type)
+def _as_index(document: Document) -> Index:
     if not isinstance(document, Index):
         raise InvalidDocumentError(
             "what the registry keeps as the list of referrers is not an index",
@@ -86,14 +85,28 @@ def _index(raw: bytes, media_type: str) -> Index:
     return document
 
 
+async def has_api(endpoint: Endpoint, subject: Digest) -> bool:
+    """Whether the registry keeps the list of referrers itself (D-94); asked once, then known.
+
+    Raises:
+        TransportError: it could not be reached.
+    """
+    if endpoint.capabilities.known(API) is None:
+        try:
+            await _from_api(endpoint, subject, None)
+        except RegistryError:
+            return False
+    return endpoint.capabilities.known(API) is True
+
+
 async def _read_fallback(endpoint: Endpoint, subject: Digest, *, max_bytes: int) -> Index | None:
+    # By tag in one request: between two, another client may remove what the tag pointed to, and
+    # the list would look empty.
     try:
-        found = await resolve(endpoint, fallback_tag(subject), max_bytes=max_bytes)
-        async with open_manifest(endpoint, found, max_bytes=max_bytes) as reader:
-            raw = await reader.read_all(max_bytes=max_bytes)
+        document = await read_named(endpoint, fallback_tag(subject), max_bytes=max_bytes)
     except RegistryNotFoundError:
         return None
-    return _index(raw, found.media_type)
+    return _as_index(document)
 
 
 async def add_referrer(endpoint: Endpoint, document: Document, *, max_bytes: int) -> None:
@@ -118,6 +131,8 @@ async def add_referrer(endpoint: Endpoint, document: Document, *, max_bytes: int
 
 async def remove_referrer(endpoint: Endpoint, document: Document, *, max_bytes: int) -> None:
     """Take a manifest that is about to be deleted off its subject's fallback tag (D-93, D-98).
+
+    The tag of a list that becomes empty is removed where the registry allows it.
 
     Raises:
         InvalidDocumentError: the tag holds something that is no list of referrers.
@@ -148,11 +163,33 @@ async def _edit(
             entries = change(await _read_fallback(endpoint, subject, max_bytes=max_bytes))
             if entries is None:
                 return
-            index = Index.build(manifests=entries)
-            await push(endpoint, index.descriptor, index.raw, fallback_tag(subject))
+            await _write(endpoint, subject, entries)
             if attempt:
                 await anyio.sleep(random.uniform(0, 0.1 * 2**attempt))  # noqa: S311 - jitter
     raise ProtocolError(
         f"the list of referrers of {subject} was changed by others {_MAX_RACES} times in a row",
         hint="run it again when fewer clients write to this repository",
     )
+
+
+async def _write(endpoint: Endpoint, subject: Digest, entries: tuple[Descriptor, ...]) -> None:
+    tag = fallback_tag(subject)
+    if not entries and await _delete_tag(endpoint, tag):
+        return
+    index = Index.build(manifests=entries)
+    await push(endpoint, index.descriptor, index.raw, tag)
+
+
+async def _delete_tag(endpoint: Endpoint, tag: str) -> bool:
+    """Remove the tag of an empty list; return whether it is gone (D-93)."""
+    request = endpoint.request(
+        "DELETE",
+        endpoint.url(f"manifests/{tag}"),
+        scopes=endpoint.delete,
+        accept=frozenset({200, 202, 204, 404}),
+    )
+    try:
+        async with endpoint.transport.send(request):
+            return True
+    except RegistryError:
+        return False  # many registries remove no tags; an empty list says the same

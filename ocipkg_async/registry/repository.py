@@ -5,10 +5,12 @@ from contextlib import asynccontextmanager
 
 from ..content import BlobReader, Source, fetch_bytes, fetch_document
 from ..errors import (
+    InvalidArgumentError,
     InvalidReferenceError,
     NotFoundError,
     RegistryError,
     RegistryNotFoundError,
+    TransportError,
     UnsupportedError,
 )
 from ..spec import Descriptor, Digest, Reference, parse_document
@@ -30,6 +32,9 @@ class Repository:
         reference: names registry and repository; tag and digest in it are not looked at.
         max_manifest_bytes: largest manifest that is read.
         chunk_bytes: push blobs as PATCH chunks of this size instead of one PUT.
+
+    Raises:
+        InvalidArgumentError: `chunk_bytes` is not positive.
     """
 
     def __init__(
@@ -40,6 +45,8 @@ class Repository:
         max_manifest_bytes: int = DEFAULT_MAX_MANIFEST_BYTES,
         chunk_bytes: int | None = None,
     ) -> None:
+        if chunk_bytes is not None and chunk_bytes < 1:
+            raise InvalidArgumentError(f"chunk_bytes={chunk_bytes} is not positive")
         self.reference = Reference(registry=reference.registry, repository=reference.repository)
         self._endpoint = Endpoint(
             transport=transport, registry=reference.host, repository=reference.repository
@@ -120,14 +127,20 @@ class Repository:
     async def push_tagged(self, descriptor: Descriptor, source: Source, name: str) -> None:
         """Store a manifest and name it in one request.
 
+        A manifest with a subject is then listed under the subject's fallback tag, where the
+        registry does not list it itself; when that fails, the manifest is there all the same.
+
         Raises:
+            InvalidDocumentError: it is no manifest.
             IntegrityError, RegistryError, TransportError: as `push`.
         """
         async with source.open() as stream:
             raw = await BlobReader(stream, descriptor).read_all(max_bytes=self._max_bytes)
-        indexed = await manifests.push(self._endpoint, descriptor, raw, name)
         document = parse_document(raw, media_type=descriptor.media_type, digest=descriptor.digest)
-        if document.subject is not None and not indexed:
+        indexed = await manifests.push(self._endpoint, descriptor, raw, name)
+        if document.subject is None or indexed:
+            return
+        if not await referrers.has_api(self._endpoint, document.subject.digest):
             await referrers.add_referrer(self._endpoint, document, max_bytes=self._max_bytes)
 
     async def tag(self, descriptor: Descriptor, name: str) -> None:
@@ -187,15 +200,30 @@ class Repository:
             NotFoundError: it is not there.
             UnsupportedError: the registry does not allow it.
         """
-        kind = "blobs"
         if descriptor.is_document:
-            kind = "manifests"
-            document = await fetch_document(self, descriptor, max_bytes=self._max_bytes)
-            if document.subject is not None and not await self._lists(document.subject.digest):
-                await referrers.remove_referrer(self._endpoint, document, max_bytes=self._max_bytes)
+            await self._delete_document(descriptor)
+        else:
+            await self._delete_content("blobs", descriptor.digest)
+
+    async def _delete_document(self, descriptor: Descriptor) -> None:
+        endpoint, limit = self._endpoint, self._max_bytes
+        document = await fetch_document(self, descriptor, max_bytes=limit)
+        subject = document.subject
+        listed = subject is not None and not await referrers.has_api(endpoint, subject.digest)
+        if listed:
+            # First: a list without an existing manifest does less harm than one with a missing.
+            await referrers.remove_referrer(endpoint, document, max_bytes=limit)
+        try:
+            await self._delete_content("manifests", descriptor.digest)
+        except UnsupportedError:
+            if listed:
+                await referrers.add_referrer(endpoint, document, max_bytes=limit)
+            raise
+
+    async def _delete_content(self, kind: str, digest: Digest) -> None:
         await self._delete(
-            self._endpoint.url(f"{kind}/{descriptor.digest}"),
-            str(descriptor.digest),
+            self._endpoint.url(f"{kind}/{digest}"),
+            str(digest),
             "deletion is switched off on this registry",
         )
 
@@ -210,11 +238,12 @@ class Repository:
     async def mount(self, descriptor: Descriptor, from_repository: str) -> bool:
         """Try to take a blob over from another repository of this registry (D-70).
 
-        A refusal is no error: the blob is pushed then, through the session the registry opened.
+        A refusal is no error: the blob is pushed then, through the session that the registry may
+        have opened.
         """
         try:
             session = await upload.mount(self._endpoint, descriptor, from_repository)
-        except RegistryError:
+        except (RegistryError, TransportError):
             return False
         if session is None:
             return True
@@ -233,11 +262,6 @@ class Repository:
         return await referrers.list_referrers(
             self._endpoint, subject, artifact_type=artifact_type, max_bytes=self._max_bytes
         )
-
-    async def _lists(self, subject: Digest) -> bool:
-        """Whether the registry keeps the list of referrers itself (D-94)."""
-        await self.referrers(subject)
-        return self._endpoint.capabilities.known(referrers.API) is True
 
     async def _delete(self, url: str, what: str, unsupported: str) -> None:
         request = self._endpoint.request(

@@ -1,23 +1,120 @@
-"""A blob as one streamed GET, verified while it arrives."""
+"""A blob as one streamed GET, taken up again where it broke off, verified while it arrives."""
 
+import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from ...content import BlobReader
+from ...errors import ProtocolError, RegistryError, TransportError
 from ...spec import Descriptor
+from ...transport import Response
 from ..endpoint import Endpoint
+
+_SKIP_BYTES = 1 << 20
+_CONTENT_RANGE = re.compile(
+    r"bytes (?P<first>[0-9]{1,19})-(?P<last>[0-9]{1,19})/(?P<total>[0-9]{1,19})", re.ASCII
+)
+
+
+def check_content_range(value: str | None, *, first: int, size: int) -> None:
+    """Check that a 206 brings the bytes from `first` to the end of `size` bytes (D-32).
+
+    Raises:
+        ProtocolError: it brings others, several parts, or does not say what it brings.
+    """
+    match = _CONTENT_RANGE.fullmatch((value or "").strip())
+    wanted = (first, size - 1, size)
+    if match is None or tuple(map(int, match.groups())) != wanted:
+        raise ProtocolError(
+            f"asked for bytes {first} to {size - 1} of {size}, the registry answered with "
+            f"{(value or 'no Content-Range')[:100]!r}",
+            hint="a cache or proxy before the registry may be broken; try again later",
+        )
 
 
 @asynccontextmanager
 async def open_blob(endpoint: Endpoint, descriptor: Descriptor) -> AsyncIterator[BlobReader]:
-    """Open a blob for reading from its first byte (D-31).
+    """Open a blob for reading from its first byte (D-31, D-33).
 
     Raises:
         NotFoundError: the repository does not have it.
         RegistryError, TransportError: the registry refused, or could not be reached.
     """
-    request = endpoint.request(
-        "GET", endpoint.url(f"blobs/{descriptor.digest}"), scopes=endpoint.pull
-    )
-    async with endpoint.transport.send(request) as response:
-        yield BlobReader(response.body, descriptor)
+    stream = _BlobStream(endpoint, descriptor)
+    try:
+        await stream.connect()
+        yield BlobReader(stream, descriptor)
+    finally:
+        await stream.close()
+
+
+class _BlobStream:
+    """The raw bytes of one blob over as many connections as it takes, from one budget of retries."""
+
+    def __init__(self, endpoint: Endpoint, descriptor: Descriptor) -> None:
+        self._endpoint = endpoint
+        self._descriptor = descriptor
+        self._offset = 0
+        self._budget = endpoint.transport.budget()
+        self._stack = AsyncExitStack()
+        self._response: Response | None = None
+
+    async def read(self, max_bytes: int, /) -> bytes:
+        while True:
+            try:
+                response = self._response or await self._resume()
+                data = await response.body.read(max_bytes)
+            except (TransportError, RegistryError) as error:
+                await self.close()
+                if self._offset >= self._descriptor.size:
+                    return b""  # only the end of the body was lost, and the digest tells the rest
+                if not await self._endpoint.transport.again(
+                    self._budget, error, action="download", name=self._descriptor.digest.short
+                ):
+                    raise
+            else:
+                self._offset += len(data)
+                return data
+
+    async def connect(self) -> None:
+        """Ask for the whole blob."""
+        self._response = await self._send({}, accept=frozenset({200}), retry=True)
+
+    async def close(self) -> None:
+        """Leave the connection."""
+        self._response = None
+        await self._stack.aclose()
+
+    async def _resume(self) -> Response:
+        """Ask the registry, not where it once redirected to, for what is missing."""
+        first, size = self._offset, self._descriptor.size
+        headers = {"Range": f"bytes={first}-{size - 1}"} if first else {}
+        response = await self._send(headers, accept=frozenset({200, 206}), retry=False)
+        if response.status == 206:
+            check_content_range(response.headers.get("Content-Range"), first=first, size=size)
+        else:
+            await _skip(response, first)
+        self._response = response
+        return response
+
+    async def _send(
+        self, headers: dict[str, str], *, accept: frozenset[int], retry: bool
+    ) -> Response:
+        request = self._endpoint.request(
+            "GET",
+            self._endpoint.url(f"blobs/{self._descriptor.digest}"),
+            scopes=self._endpoint.pull,
+            accept=accept,
+            headers=headers,
+            retry=retry,
+        )
+        return await self._stack.enter_async_context(self._endpoint.transport.send(request))
+
+
+async def _skip(response: Response, length: int) -> None:
+    """Read past what was delivered already, when a registry sends all of it again."""
+    while length:
+        data = await response.body.read(min(length, _SKIP_BYTES))
+        if not data:
+            raise TransportError("the registry sent the blob once more, and less of it")
+        length -= len(data)

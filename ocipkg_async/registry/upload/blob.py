@@ -2,30 +2,22 @@
 
 Distribution-spec v1.1, "Pushing blobs". The default is one streamed PUT, the form every registry
 takes; a streamed PATCH where the digest is known only at the end, as container engines do it;
-chunks where asked. A failed PUT or PATCH ends its session on some registries, so a new try always
-opens a new one.
+chunks where asked. A failed PUT ends its session on some registries, and a failed stream cannot be
+taken up in the middle, so a new try opens a new session; failed chunks go on where they can.
 """
 
-from collections.abc import Awaitable, Callable
-
-import anyio
-
 from ...content import Source
-from ...errors import DigestMismatchError, OCIError, RegistryError
+from ...errors import DigestMismatchError, OCIError, RegistryError, TransportError
 from ...spec import Descriptor, Digest
-from ...transport import Response, Scope
+from ...transport import Scope
 from ..endpoint import Endpoint
 from .chunks import send_chunks
-from .session import UploadSession, same_origin
-from .sources import DigestingSource, SizedSource
+from .open_upload import OpenUpload
+from .session import UploadSession
+from .sources import SentSource
 
-# A registry that does not answer a cancellation forgets the session by itself.
-_CANCEL_S = 5.0
 # What a registry that forgot an upload answers; a new session may go better (D-63).
 _SESSION_LOST = frozenset({404, 416})
-_OCTETS = {"Content-Type": "application/octet-stream"}
-_CLOSED = frozenset({200, 201, 204})
-_TAKEN = frozenset({200, 201, 202, 204})
 
 
 async def upload(
@@ -49,16 +41,8 @@ async def upload(
         IntegrityError: the source's bytes are not what `descriptor` says.
         RegistryError, TransportError: the registry refused, or could not be reached.
     """
-
-    async def once(opened: UploadSession) -> None:
-        sized = SizedSource(source, descriptor)
-        if chunk_bytes is None:
-            await _close(endpoint, opened, descriptor.digest, sized)
-        else:
-            opened, last = await send_chunks(endpoint, opened, sized, chunk_bytes=chunk_bytes)
-            await _close(endpoint, opened, descriptor.digest, last)
-
-    await _attempts(endpoint, source, once, session=session, digest=descriptor.digest)
+    sent = SentSource(source, descriptor)
+    await _repeat(endpoint, sent, descriptor.digest, chunk_bytes=chunk_bytes, session=session)
 
 
 async def upload_stream(
@@ -69,29 +53,9 @@ async def upload_stream(
     Raises:
         RegistryError, TransportError: the registry refused, or could not be reached.
     """
-    hashed = DigestingSource(source)
-
-    async def once(opened: UploadSession) -> None:
-        if chunk_bytes is None:
-            request = endpoint.request(
-                "PATCH",
-                opened.location,
-                scopes=endpoint.push,
-                accept=_TAKEN,
-                headers=_OCTETS,
-                body=hashed,
-                retry=False,
-                credentials=_own(endpoint, opened.location),
-            )
-            async with endpoint.transport.send(request) as response:
-                opened = opened.accepted(response.url, response.headers, sent=hashed.result[1])
-            await _close(endpoint, opened, hashed.result[0], None)
-        else:
-            opened, last = await send_chunks(endpoint, opened, hashed, chunk_bytes=chunk_bytes)
-            await _close(endpoint, opened, hashed.result[0], last)
-
-    await _attempts(endpoint, source, once)
-    digest, size = hashed.result
+    sent = SentSource(source)
+    await _repeat(endpoint, sent, None, chunk_bytes=chunk_bytes)
+    digest, size = sent.result
     return Descriptor(media_type=media_type, digest=digest, size=size)
 
 
@@ -99,6 +63,8 @@ async def mount(
     endpoint: Endpoint, descriptor: Descriptor, from_repository: str
 ) -> UploadSession | None:
     """Ask to take a blob over from another repository of the registry (D-70, D-72).
+
+    It is asked once: whoever is refused pushes the blob.
 
     Returns:
         None when it is here now, else an open session to push it with.
@@ -110,7 +76,12 @@ async def mount(
     url = endpoint.url("blobs/uploads/", mount=descriptor.digest, **{"from": from_repository})
     # The push scope comes first: some servers read only one (A-24).
     request = endpoint.request(
-        "POST", url, scopes=(*endpoint.push, scope), accept=frozenset({201, 202}), body=b""
+        "POST",
+        url,
+        scopes=(*endpoint.push, scope),
+        accept=frozenset({201, 202}),
+        body=b"",
+        retry=False,
     )
     async with endpoint.transport.send(request) as response:
         if response.status == 201:
@@ -118,28 +89,40 @@ async def mount(
         return UploadSession.opened(response.url, response.headers)
 
 
-async def _attempts(
+async def _repeat(
     endpoint: Endpoint,
-    source: Source,
-    once: Callable[[UploadSession], Awaitable[None]],
+    sent: SentSource,
+    digest: Digest | None,
     *,
+    chunk_bytes: int | None,
     session: UploadSession | None = None,
-    digest: Digest | None = None,
 ) -> None:
-    """Run `once` with a fresh session until it succeeds or the budget of retries is used up."""
-    budget = endpoint.transport.budget()
+    """Try with a fresh session each time, until it succeeds or the budget of retries is used up."""
+    transport = endpoint.transport
+    budget = transport.budget()
     while True:
-        opened = session or await _open(endpoint)
+        opened = OpenUpload(endpoint, session or await _open(endpoint, digest))
         session = None
         try:
-            await once(opened)
+            size = opened.session.chunk_bytes(chunk_bytes) if chunk_bytes else None
+            if size is not None:
+                rest: Source | bytes = await send_chunks(
+                    opened, sent, chunk_bytes=size, transport=transport, budget=budget
+                )
+            elif digest is not None:
+                rest = sent
+            else:
+                rest = b""
+                await opened.add_all(sent)
+            await opened.close(digest or _digest_of(sent), rest)
         except BaseException as error:
-            await _cancel(endpoint, opened)
-            if not isinstance(error, OCIError):
+            await opened.cancel()
+            # A source that is a registry made its own retries.
+            if not isinstance(error, OCIError) or error is sent.failure:
                 raise
             if digest is not None:
                 _raise_if_mismatch(error, digest)
-            if not source.reopenable or not await endpoint.transport.again(
+            if not sent.reopenable or not await transport.again(
                 budget, error, action="upload", also=_SESSION_LOST
             ):
                 raise
@@ -147,10 +130,13 @@ async def _attempts(
             return
 
 
-async def _open(endpoint: Endpoint) -> UploadSession:
+async def _open(endpoint: Endpoint, digest: Digest | None) -> UploadSession:
+    other = digest is not None and digest.algorithm != "sha256"
+    # Without it a registry would have to hash the blob a second time (D-66).
+    query = {"digest-algorithm": digest.algorithm} if digest is not None and other else {}
     request = endpoint.request(
         "POST",
-        endpoint.url("blobs/uploads/"),
+        endpoint.url("blobs/uploads/", **query),
         scopes=endpoint.push,
         accept=frozenset({202}),
         body=b"",
@@ -159,33 +145,14 @@ async def _open(endpoint: Endpoint) -> UploadSession:
         return UploadSession.opened(response.url, response.headers)
 
 
-async def _close(
-    endpoint: Endpoint, opened: UploadSession, digest: Digest, body: Source | None
-) -> None:
-    headers = dict(_OCTETS)
-    if body is not None and opened.offset and body.size:
-        headers["Content-Range"] = opened.content_range(body.size)
-    request = endpoint.request(
-        "PUT",
-        opened.closing_url(digest),
-        scopes=endpoint.push,
-        accept=_CLOSED,
-        headers=headers,
-        body=body if body is not None else b"",
-        retry=False,
-        credentials=_own(endpoint, opened.location),
-    )
-    async with endpoint.transport.send(request) as response:
-        _check_digest(response, digest)
+def _digest_of(sent: SentSource) -> Digest:
+    """Return the digest of what was sent, which must be all there is.
 
-
-def _check_digest(response: Response, digest: Digest) -> None:
-    """Compare the digest the registry stored with ours, where it says one of the same kind (D-65)."""
-    said = response.headers.get("Docker-Content-Digest")
-    if said and said != digest and said.partition(":")[0] == digest.algorithm:
-        raise DigestMismatchError(
-            f"the registry stored {said} instead of {digest}", expected=digest, actual=said
-        )
+    A registry that answers early has a part; naming that part's digest would make it look whole.
+    """
+    if not sent.ended:
+        raise TransportError("the registry answered before it was sent the whole blob")
+    return sent.result[0]
 
 
 def _raise_if_mismatch(error: OCIError, digest: Digest) -> None:
@@ -198,26 +165,3 @@ def _raise_if_mismatch(error: OCIError, digest: Digest) -> None:
                 actual="another digest",
                 hint="the source changed while it was read, or its digest is wrong; push it again",
             ) from error
-
-
-async def _cancel(endpoint: Endpoint, opened: UploadSession) -> None:
-    """Tell the registry to forget a session, as far as it can be told (D-64)."""
-    request = endpoint.request(
-        "DELETE",
-        opened.location,
-        scopes=endpoint.push,
-        accept=frozenset({200, 202, 204, 404, 405}),
-        retry=False,
-        credentials=_own(endpoint, opened.location),
-    )
-    with anyio.move_on_after(_CANCEL_S, shield=True):
-        try:
-            async with endpoint.transport.send(request):
-                pass
-        except OCIError:
-            return  # the failure that led here is the one to report
-
-
-def _own(endpoint: Endpoint, location: str) -> bool:
-    """Whether a location belongs to the registry, which alone gets its credentials (S-11)."""
-    return same_origin(location, endpoint.transport.base_url(endpoint.registry))

@@ -1,106 +1,93 @@
 """Sending a blob as PATCH chunks, taking up where the registry says it stands."""
 
-from ...content import BytesSource, ByteStream, Source
-from ...errors import ProtocolError, RegistryError
-from ..endpoint import Endpoint
-from .session import UploadSession, same_origin
+from ...content import ByteStream, Source
+from ...errors import OCIError, ProtocolError, RegistryError, TransportError
+from ...transport import RetryBudget, Transport
+from .open_upload import OpenUpload
 
 # Rounds without progress before giving up: a server that keeps saying "not yet" never will.
 _MAX_ROUNDS = 5
+# How much is read to see whether a full chunk was the last.
+_AHEAD_BYTES = 1 << 20
 
 
 async def send_chunks(
-    endpoint: Endpoint, session: UploadSession, source: Source, *, chunk_bytes: int
-) -> tuple[UploadSession, Source | None]:
+    upload: OpenUpload,
+    source: Source,
+    *,
+    chunk_bytes: int,
+    transport: Transport,
+    budget: RetryBudget,
+) -> bytes:
     """Send all but the last chunk.
 
-    One chunk is held in memory.
+    A chunk is held in memory, twice for a moment.
 
     Returns:
-        the session, and the last chunk, which travels in the closing PUT (D-58); None when there
-        is nothing left.
+        the last chunk, which travels in the closing PUT (D-58).
 
     Raises:
         RegistryError, TransportError: the registry refused, or could not be reached.
     """
-    size = session.chunk_bytes(chunk_bytes)
     async with source.open() as stream:
-        chunk = await _read_chunk(stream, size)
-        while len(chunk) == size:
-            following = await _read_chunk(stream, size)
-            if not following:
-                break
-            session = await _send(endpoint, session, chunk)
-            chunk = following
-    return session, BytesSource(chunk) if chunk else None
+        ahead = b""
+        while True:
+            chunk = await _fill(stream, ahead, chunk_bytes)
+            if len(chunk) < chunk_bytes:
+                return chunk
+            ahead = await stream.read(min(chunk_bytes, _AHEAD_BYTES))
+            if not ahead:
+                return chunk
+            await _send(upload, chunk, transport, budget)
 
 
-async def _read_chunk(stream: ByteStream, size: int) -> bytes:
-    pieces: list[bytes] = []
-    length = 0
+async def _fill(stream: ByteStream, ahead: bytes, size: int) -> bytes:
+    pieces, length = [ahead], len(ahead)
     while length < size and (data := await stream.read(size - length)):
         pieces.append(data)
         length += len(data)
     return b"".join(pieces)
 
 
-async def _send(endpoint: Endpoint, session: UploadSession, chunk: bytes) -> UploadSession:
+async def _send(
+    upload: OpenUpload, chunk: bytes, transport: Transport, budget: RetryBudget
+) -> None:
     """Send one chunk whole, in as many requests as the registry makes of it."""
-    start, end = session.offset, session.offset + len(chunk)
+    start, end = upload.session.offset, upload.session.offset + len(chunk)
     rounds = 0
-    while session.offset < end:
-        before = session.offset
-        rest = chunk[session.offset - start :]
-        request = endpoint.request(
-            "PATCH",
-            session.location,
-            scopes=endpoint.push,
-            accept=frozenset({200, 201, 202, 204}),
-            headers={
-                "Content-Type": "application/octet-stream",
-                "Content-Range": session.content_range(len(rest)),
-            },
-            body=BytesSource(rest),
-            retry=False,
-            credentials=_own(endpoint, session),
-        )
+    while upload.session.offset < end:
+        before = upload.session.offset
         try:
-            async with endpoint.transport.send(request) as response:
-                session = session.accepted(response.url, response.headers, sent=len(rest))
-        except RegistryError as error:
-            if error.status != 416:
-                raise
-            session = await _status(endpoint, session, error)
-            if not start <= session.offset <= end:
+            await upload.add_chunk(chunk[before - start :])
+        except (RegistryError, TransportError) as error:
+            await _find_place(upload, error, transport, budget)
+            if upload.session.offset < start:
+                raise  # it lost earlier chunks, which are not at hand: only a new session helps
+            if upload.session.offset > end:
                 raise ProtocolError(
-                    f"the registry stands at byte {session.offset}, outside the chunk {start} to {end}"
+                    f"the registry says it has {upload.session.offset} bytes; {end} were sent"
                 ) from error
-        rounds = rounds + 1 if session.offset <= before else 0
+        rounds = rounds + 1 if upload.session.offset <= before else 0
         if rounds >= _MAX_ROUNDS:
             raise ProtocolError(
-                f"the upload does not get past byte {session.offset}",
+                f"the upload does not get past byte {before}",
                 hint="push without --chunk-size; this registry may not take chunks",
             )
-    return session
 
 
-async def _status(
-    endpoint: Endpoint, session: UploadSession, reason: RegistryError
-) -> UploadSession:
-    """Ask where the upload stands (D-61)."""
-    request = endpoint.request(
-        "GET",
-        session.location,
-        scopes=endpoint.push,
-        accept=frozenset({200, 204}),
-        credentials=_own(endpoint, session),
-    )
-    async with endpoint.transport.send(request) as response:
-        resumed = session.resumed(response.url, response.headers)
-    if resumed is None:
-        raise reason
-    return resumed
-
-
-def _own(endpoint: Endpoint, session: UploadSession) -> bool:
-    return same_origin(session.location, endpoint.transport.base_url(endpoint.registry))
+async def _find_place(
+    upload: OpenUpload,
+    error: RegistryError | TransportError,
+    transport: Transport,
+    budget: RetryBudget,
+) -> None:
+    """Let the registry say where it stands after a chunk failed; else raise `error`."""
+    misplaced = isinstance(error, RegistryError) and error.status == 416
+    if not misplaced and not await transport.again(budget, error, action="upload"):
+        raise error
+    try:
+        known = await upload.ask()
+    except OCIError as gone:
+        raise error from gone
+    if not known:
+        raise error

@@ -8,14 +8,16 @@ opaque: it is resolved against the URL that returned it, and only ``digest=`` is
 import re
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote
 
-from ...errors import ProtocolError
+from ...errors import ProtocolError, TransportError
 from ...spec import Digest
+from ...transport import join_location
 
 _RANGE = re.compile(r"(?:bytes=)?0-(?P<last>[0-9]{1,19})", re.ASCII)
-# A minimum above this is a broken registry, not a wish to be met: the chunk must fit into memory.
-MAX_CHUNK_BYTES = 1 << 30
+_LENGTH = re.compile(r"[0-9]{1,19}", re.ASCII)
+MAX_CHUNK_BYTES = 128 << 20
+"""A registry that wants larger chunks gets the blob in one piece: a chunk must fit into memory."""
 
 
 class Headers(Protocol):
@@ -45,7 +47,7 @@ class UploadSession:
         """Return the session that a 202 to POST opened at `url` (D-50, D-59).
 
         Raises:
-            ProtocolError: the answer has no location.
+            ProtocolError: the answer has no location, or one that cannot be used.
         """
         location = headers.get("Location")
         if not location:
@@ -53,14 +55,18 @@ class UploadSession:
                 "the registry opened an upload but did not say where",
                 hint="the registry, or a proxy before it, drops the Location header",
             )
-        minimum = headers.get("OCI-Chunk-Min-Length") or ""
-        length = int(minimum) if minimum.isascii() and minimum.isdigit() else 0
-        if length > MAX_CHUNK_BYTES:
-            length = 0
-        return cls(location=join(url, location), min_chunk_bytes=length)
+        minimum = (headers.get("OCI-Chunk-Min-Length") or "").strip()
+        length = int(minimum) if _LENGTH.fullmatch(minimum) else 0
+        return cls(location=join_location(url, location), min_chunk_bytes=length)
 
-    def chunk_bytes(self, wanted: int) -> int:
-        """Return the size of a chunk: as wanted, but not below the registry's minimum."""
+    def chunk_bytes(self, wanted: int) -> int | None:
+        """Return the size of a chunk: as wanted, but not below the registry's minimum.
+
+        Returns:
+            None where the minimum is absurd: then nothing is cut into chunks.
+        """
+        if self.min_chunk_bytes > MAX_CHUNK_BYTES:
+            return None
         return max(wanted, self.min_chunk_bytes)
 
     def content_range(self, length: int) -> str:
@@ -70,21 +76,31 @@ class UploadSession:
     def accepted(self, url: str, headers: Headers, *, sent: int) -> Self:
         """Return the session after a 2xx to a chunk of `sent` bytes (D-52, D-60).
 
-        A ``Range`` that claims fewer bytes than were sent before is stale (ECR) and ignored; one
-        inside this chunk says how much of it to send again.
+        A ``Range`` that claims no more than there was before this chunk is stale (ECR) or counts
+        the chunk alone (Aliyun), and is ignored; one inside this chunk says how much of it to send
+        again.
 
         Raises:
             ProtocolError: the server claims bytes that were never sent.
+            TransportError: it says ``0-0``, which is nothing or one byte (D-62); only a new
+                session can tell.
         """
-        location = headers.get("Location")
         have = self._have(headers)
         end = self.offset + sent
         if have is not None and have > end:
             raise ProtocolError(f"the registry says it has {have} bytes; {end} were sent")
+        if have == 1 and self.offset == 0 and sent > 1:
+            raise TransportError(f"the registry kept nothing, or one byte, of {sent}")
         offset = have if have is not None and self.offset < have else end
-        return replace(
-            self, location=join(url, location) if location else self.location, offset=offset
-        )
+        return self._moved(url, headers, offset)
+
+    def streamed(self, url: str, headers: Headers, *, sent: int) -> Self:
+        """Return the session after a 2xx to all of a blob.
+
+        What the server says to have is not looked at: several count wrongly, and the digest at the
+        end settles it.
+        """
+        return self._moved(url, headers, self.offset + sent)
 
     def resumed(self, url: str, headers: Headers) -> Self | None:
         """Return the session after a 204 to a status query, or None where it must start again.
@@ -92,39 +108,19 @@ class UploadSession:
         An answer of ``0-0`` means nothing or one byte, depending on the server (D-62).
         """
         have = self._have(headers)
-        if have is None or have <= 1:
-            return None
-        location = headers.get("Location")
-        return replace(
-            self, location=join(url, location) if location else self.location, offset=have
-        )
+        return None if have is None or have <= 1 else self._moved(url, headers, have)
 
     def closing_url(self, digest: Digest) -> str:
         """Return the URL of the PUT that ends the session (D-51)."""
         separator = "&" if "?" in self.location else "?"
         return f"{self.location}{separator}digest={quote(digest, safe='')}"
 
+    def _moved(self, url: str, headers: Headers, offset: int) -> Self:
+        location = headers.get("Location")
+        newest = join_location(url, location) if location else self.location
+        return replace(self, location=newest, offset=offset)
+
     @staticmethod
     def _have(headers: Headers) -> int | None:
         match = _RANGE.fullmatch((headers.get("Range") or "").strip())
         return int(match["last"]) + 1 if match else None
-
-
-def join(base: str, location: str) -> str:
-    """Resolve a ``Location`` against the URL that returned it, byte for byte (D-50)."""
-    if location.startswith("?"):
-        return base.partition("?")[0] + location
-    if urlsplit(location).scheme:
-        return location
-    return urljoin(base, location)
-
-
-def same_origin(one: str, other: str) -> bool:
-    """Whether two URLs have the same scheme, host and port; the default port may be left out (D-53)."""
-    return _origin(one) == _origin(other)
-
-
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
-    default = {"https": 443, "http": 80}.get(parts.scheme)
-    return parts.scheme, (parts.hostname or "").lower(), parts.port or default
