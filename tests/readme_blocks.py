@@ -8,7 +8,7 @@ made. ``<!-- not tested: REASON -->`` leaves a block out. The language says how 
 - ``sh``: as a script that stops at the first failing command.
 - ``console``: each line after ``$ `` is a command (``> `` continues it) for a shell of its own,
   and the lines below it are what it prints, on stdout and stderr together; in them ``...``
-  stands for any text.
+  stands for any text, and a run of blanks for another, as columns are as wide as names.
 
 `REGISTRY` in a block, and in what it prints, stands for a registry that is running and empty.
 """
@@ -98,5 +98,6 @@ def _session(text: str) -> list[tuple[str, str | None]]:
 
 def matches(expected: str, printed: str) -> bool:
     """Whether `printed` is `expected`, where ``...`` stands for any text."""
-    pattern = ".*".join(map(re.escape, expected.strip().split("...")))
-    return re.fullmatch(pattern, printed.strip(), re.DOTALL) is not None
+    wanted, found = (re.sub(r"[ \t]+", " ", text).strip() for text in (expected, printed))
+    pattern = ".*".join(map(re.escape, wanted.split("...")))
+    return re.fullmatch(pattern, found, re.DOTALL) is not None

@@ -66,6 +66,8 @@ def test_other_languages_cannot_be_run() -> None:
         ("...", "any\nlines", True),
         ("", "something", False),
         ("(1)", "(1)", True),
+        ("NAME  SIZE", "NAME     SIZE", True),
+        ("NAME SIZE", "NAME\nSIZE", False),
     ],
 )
 def test_dots_stand_for_any_text(expected: str, printed: str, *, same: bool) -> None:
