@@ -5,7 +5,6 @@ at once, under one limit; then the documents follow, children before parents. So
 the destination only when everything it needs is there, whatever interrupts the copy.
 """
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -23,9 +22,10 @@ from ..content import (
 )
 from ..content.graph import MAX_NODES
 from ..content.reader import MAX_DOCUMENT_BYTES
-from ..errors import LimitExceededError, OCIError, single_error
+from ..errors import LimitExceededError, single_error
 from ..events import Action, Finished, OnEvent, Planned, Progressed, Skipped, Started, ignore
 from ..spec import Descriptor, Digest, Document, Index, media_types, parse_document
+from .sides import NotedSource, side
 
 DEFAULT_CONCURRENCY = 6
 """Pieces of content in flight; more helps small blobs only, and each holds some megabytes."""
@@ -89,7 +89,7 @@ async def copy_graph(
     )
     with single_error():
         await run.read(root)
-        on_event(Planned(action=action, total=sum(b.size for b in run.blobs.values())))
+        on_event(Planned(action=action, total=run.total))
         await run.move_blobs()
         await run.move_documents(root, names)
     return CopyReport(root=root, copied=tuple(run.copied), skipped=tuple(run.skipped))
@@ -111,13 +111,19 @@ class _Copy:
     copied: list[Descriptor] = field(default_factory=list)
     skipped: list[Descriptor] = field(default_factory=list)
 
+    @property
+    def total(self) -> int:
+        """Bytes of all blobs, and of the documents that have to move."""
+        moving = (d.size for digest, d in self.documents.items() if digest not in self.present)
+        return sum(blob.size for blob in self.blobs.values()) + sum(moving)
+
     async def read(self, root: Descriptor) -> None:
         """Read the documents level by level, and note what has to move."""
         level, depth = [root], 0
         while level:
-            if depth > Index.MAX_DEPTH:
-                raise LimitExceededError(f"the indexes below {root.digest} are nested too deeply")
             documents = [d for d in level if d.is_document and d.digest not in self.documents]
+            if documents and depth > Index.MAX_DEPTH:
+                raise LimitExceededError(f"the indexes below {root.digest} are nested too deeply")
             self.blobs.update((d.digest, d) for d in level if not d.is_document and self._moves(d))
             if len(self.blobs) + len(self.documents) > MAX_NODES:
                 raise LimitExceededError(f"the graph below {root.digest} is too large")
@@ -140,14 +146,14 @@ class _Copy:
         limit: anyio.CapacityLimiter,
     ) -> None:
         async with limit:
-            with _side("destination"):
+            with side("destination"):
                 exists = await self.destination.exists(descriptor)
             if exists:
                 self.present.add(descriptor.digest)
                 self._skip(descriptor, "exists")
                 if not self.deep:
                     return
-            with _side("source"):
+            with side("source"):
                 raw = await fetch_bytes(self.source, descriptor, max_bytes=self.max_bytes)
             found[descriptor.digest] = parse_document(
                 raw, media_type=descriptor.media_type, digest=descriptor.digest
@@ -164,7 +170,7 @@ class _Copy:
 
     async def _move_blob(self, blob: Descriptor, limit: anyio.CapacityLimiter) -> None:
         async with limit:
-            with _side("destination"):
+            with side("destination"):
                 if await self.destination.exists(blob):
                     self._skip(blob, "exists")
                     return
@@ -197,14 +203,18 @@ class _Copy:
                 )
             )
 
-        return FetchSource(self.source, blob, on_start=start, on_bytes=advance)
+        return NotedSource(FetchSource(self.source, blob, on_start=start, on_bytes=advance))
 
-    async def _push(self, descriptor: Descriptor, source: Source) -> None:
+    async def _push(self, descriptor: Descriptor, source: Source, tag: str | None = None) -> None:
         name = descriptor.title or descriptor.digest.short
         self.on_event(
             Started(action=self.action, descriptor=descriptor, name=name, total=descriptor.size)
         )
-        await self.destination.push(descriptor, source)
+        with side("destination"):
+            if tag is not None and isinstance(self.destination, TaggedPusher):
+                await self.destination.push_tagged(descriptor, source, tag)
+            else:
+                await self.destination.push(descriptor, source)
         self.copied.append(descriptor)
         self.on_event(
             Finished(action=self.action, descriptor=descriptor, name=name, done=descriptor.size)
@@ -215,23 +225,18 @@ class _Copy:
         for document in self._post_order(root):
             if document.digest == root.digest or document.digest in self.present:
                 continue
-            with _side("destination"):
-                await self._push(document.descriptor, BytesSource(document.raw))
-        with _side("destination"):
-            await self._finish(root, names)
+            await self._push(document.descriptor, BytesSource(document.raw))
+        await self._finish(root, names)
 
     async def _finish(self, root: Descriptor, names: Sequence[str]) -> None:
         document = self.documents.get(root.digest)
         rest = list(names)
         if document is not None and root.digest not in self.present:
-            body = BytesSource(document.raw)
-            if rest and isinstance(self.destination, TaggedPusher):
-                await self.destination.push_tagged(document.descriptor, body, rest.pop(0))
-                self.copied.append(document.descriptor)
-            else:
-                await self._push(document.descriptor, body)
-        for name in rest:
-            await self.destination.tag(root, name)
+            first = rest.pop(0) if rest and isinstance(self.destination, TaggedPusher) else None
+            await self._push(document.descriptor, BytesSource(document.raw), first)
+        with side("destination"):
+            for name in rest:
+                await self.destination.tag(root, name)
 
     def _post_order(self, root: Descriptor) -> Iterator[Document]:
         seen: set[Digest] = set()
@@ -258,13 +263,3 @@ class _Copy:
                 reason="exists" if reason == "exists" else "mounted",
             )
         )
-
-
-@contextlib.contextmanager
-def _side(side: str) -> Iterator[None]:
-    """Note at an error which side it came from."""
-    try:
-        yield
-    except OCIError as error:
-        error.add_note(f"this happened at the {side}")
-        raise

@@ -1,0 +1,47 @@
+"""Which side of a copy an error came from, as a note at the error."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Literal
+
+from ..content import ByteStream, Source
+from ..errors import OCIError
+
+_NOTE = "this happened at the "
+
+
+@contextmanager
+def side(which: Literal["source", "destination"]) -> Iterator[None]:
+    """Note at an error which side it came from, unless that is known already."""
+    try:
+        yield
+    except OCIError as error:
+        if not any(note.startswith(_NOTE) for note in getattr(error, "__notes__", ())):
+            error.add_note(_NOTE + which)
+        raise
+
+
+class NotedSource:
+    """Content of the source, whose errors pass through the destination that reads it."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.size = source.size
+        self.reopenable = source.reopenable
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[ByteStream]:
+        """Open the source."""
+        async with AsyncExitStack() as stack:
+            with side("source"):
+                stream = await stack.enter_async_context(self._source.open())
+            yield _NotedStream(stream)
+
+
+class _NotedStream:
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+
+    async def read(self, max_bytes: int, /) -> bytes:
+        with side("source"):
+            return await self._stream.read(max_bytes)
