@@ -11,6 +11,7 @@ from ..errors import ProtocolError
 _PORTS = {"http": 80, "https": 443}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_HOST = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?", re.ASCII)
 _UNQUOTED = re.compile(r"[^\x21-\x7e]")
 
 
@@ -49,11 +50,21 @@ def origin_of(url: str) -> Origin:
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
         raise ProtocolError(f"{redacted(url)!r} is not a URL") from error
-    if parts.scheme not in _PORTS or not host or _UNQUOTED.search(url):
-        raise ProtocolError(f"{redacted(url)!r} is not an http or https URL")
     if "@" in parts.netloc:
-        raise ProtocolError(f"the URL of {host} carries a user name, which is never sent")
+        raise ProtocolError(f"the URL {redacted(url)!r} carries a user name, which is never sent")
+    if parts.scheme not in _PORTS or not _is_host(host) or _UNQUOTED.search(url):
+        raise ProtocolError(f"{redacted(url)!r} is not an http or https URL")
     return Origin(parts.scheme, host.removesuffix("."), port or _PORTS[parts.scheme])
+
+
+def _is_host(text: str) -> bool:
+    if ":" not in text:
+        return _HOST.fullmatch(text) is not None
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def same_origin(one: str, other: str) -> bool:
@@ -73,7 +84,10 @@ def join_location(base: str, location: str) -> str:
     if not text or _CONTROL.search(text):
         raise ProtocolError("the Location header is empty or holds control characters")
     text = _UNQUOTED.sub(_quote, text)
-    joined = text if _ABSOLUTE.match(text) else urljoin(base, text)
+    try:
+        joined = text if _ABSOLUTE.match(text) else urljoin(base, text)
+    except ValueError as error:
+        raise ProtocolError("the Location header is not a URL") from error
     joined = joined.partition("#")[0]
     origin_of(joined)
     return joined

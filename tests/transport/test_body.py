@@ -19,8 +19,18 @@ from ocipkg_async.errors import (
     TooShortError,
     UnauthorizedError,
 )
-from ocipkg_async.transport import Body, Request, Transport
-from transport.servers import RawServer, Server, ok, quick, read_head, serve, serve_raw, text
+from ocipkg_async.transport import Body, Credential, Request, Transport
+from transport.servers import (
+    RawServer,
+    Server,
+    Stored,
+    ok,
+    quick,
+    read_head,
+    serve,
+    serve_raw,
+    text,
+)
 
 DATA = bytes(range(251)) * 14_000  # 3.5 MB, several pieces
 
@@ -144,6 +154,46 @@ async def test_an_early_error_is_reported_and_not_the_broken_pipe(known: bool, c
     assert (body.opened, body.closed) == (1, 1)
 
 
+async def test_an_answer_before_the_end_of_a_body_never_completes_the_request() -> None:
+    """The rest of the answer is read while the source has nothing more to give."""
+
+    class Slow(Counted):
+        @asynccontextmanager
+        async def open(self) -> AsyncIterator[ByteStream]:
+            async with super().open():
+                yield _SlowStream()
+
+    class _SlowStream:
+        def __init__(self) -> None:
+            self._given = False
+
+        async def read(self, _max_bytes: int, /) -> bytes:
+            if self._given:
+                await anyio.sleep_forever()
+            self._given = True
+            return b"first"
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_head(reader)
+        received.append(await reader.readuntil(b"first\r\n"))
+        writer.write(b"HTTP/1.1 201 Created\r\nContent-Length: 4\r\n\r\nha")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.write(b"lf")
+        received.append(await reader.read(-1))
+        ended.set()
+
+    received: list[bytes] = []
+    ended = asyncio.Event()
+    body = Slow(size=None)
+    async with serve_raw(script) as server, Transport(quick()) as transport:
+        with anyio.fail_after(10):
+            assert (await transport.fetch(put(server, body), max_bytes=9))[1] == b"half"
+            await ended.wait()
+    assert received == [b"5\r\nfirst\r\n", b""]
+    assert (body.opened, body.closed) == (1, 1)
+
+
 @pytest.mark.parametrize("status", [429, 503])
 async def test_an_early_refusal_gets_the_body_again_if_it_can(status: int) -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -239,22 +289,24 @@ async def test_a_server_that_stops_reading_is_given_up() -> None:
 async def test_an_answer_to_a_sent_body_may_take_longer_than_a_read() -> None:
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_head(reader)
-        await reader.readexactly(len(DATA))
-        await asyncio.sleep(0.3)
+        await reader.readexactly(100_000)
+        await asyncio.sleep(0.6)
         writer.write(ok(b"stored"))
 
     async with (
         serve_raw(script) as server,
-        Transport(quick(read_timeout_s=0.1, answer_timeout_s=5)) as transport,
+        Transport(quick(read_timeout_s=0.4, answer_timeout_s=5)) as transport,
     ):
-        _, answer = await transport.fetch(put(server, Counted(), retry=False), max_bytes=10)
+        _, answer = await transport.fetch(
+            put(server, Counted(DATA[:100_000]), retry=False), max_bytes=10
+        )
         assert answer == b"stored"
     async with (
         serve_raw(script) as server,
-        Transport(quick(read_timeout_s=5, answer_timeout_s=0.1)) as transport,
+        Transport(quick(read_timeout_s=5, answer_timeout_s=0.2)) as transport,
     ):
         with pytest.raises(TimedOutError):
-            await transport.fetch(put(server, Counted(), retry=False), max_bytes=10)
+            await transport.fetch(put(server, Counted(DATA[:100_000]), retry=False), max_bytes=10)
 
 
 async def test_cancelling_an_upload_closes_source_and_connection() -> None:
@@ -280,9 +332,15 @@ async def test_cancelling_an_upload_closes_source_and_connection() -> None:
         assert names == set()
 
 
-async def test_d69_a_401_after_a_body_that_can_be_read_once() -> None:
+@pytest.mark.parametrize("known", [True, False])
+async def test_d69_a_401_after_a_body_that_can_be_read_once(known: bool) -> None:
     challenge = {"WWW_Authenticate": 'Basic realm="x"'}
-    async with serve(lambda _: text(status=401, **challenge)) as server, Transport() as transport:
-        with pytest.raises(UnauthorizedError):
+    credential = Credential(username="alice", password="wonderland")
+    async with (
+        serve(lambda _: text(status=401, **challenge)) as server,
+        Transport(quick(), credentials=Stored(credential if known else None)) as transport,
+    ):
+        with pytest.raises(UnauthorizedError) as caught:
             await transport.fetch(put(server, Counted(reopenable=False)), max_bytes=1)
     assert len(server.seen) == 1
+    assert ("only once" in (caught.value.hint or "")) is known

@@ -12,6 +12,7 @@ import pytest
 
 from ocipkg_async.errors import (
     ConnectError,
+    DeniedError,
     OCIError,
     ProtocolError,
     TimedOutError,
@@ -115,10 +116,10 @@ async def test_d120_a_slow_body_that_keeps_coming_does_not_time_out() -> None:
         await read_head(reader)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n")
         for _ in range(6):
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.15)
             writer.write(b"x")
 
-    async with serve_raw(drip) as server, Transport(quick(read_timeout_s=0.2)) as transport:
+    async with serve_raw(drip) as server, Transport(quick(read_timeout_s=0.6)) as transport:
         _, body = await transport.fetch(get(server, retry=False), max_bytes=10)
     assert body == b"xxxxxx"
 
@@ -165,6 +166,39 @@ async def test_rubbish_is_not_asked_for_again() -> None:
         with pytest.raises(ProtocolError, match="not HTTP"):
             await transport.fetch(get(server), max_bytes=100)
     assert server.connections == 1
+
+
+async def test_d01_an_error_whose_body_breaks_off_is_still_that_error() -> None:
+    half = saying(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\nnot for you")
+    async with serve_raw(half) as server, Transport(quick()) as transport:
+        with pytest.raises(DeniedError, match="not for you"):
+            await transport.fetch(get(server), max_bytes=1)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_host_that_says_nothing_times_out(scheme: str) -> None:
+    async def silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    options = quick(connect_timeout_s=0.2, read_timeout_s=0.2, plain_http=scheme == "http")
+    async with serve_raw(silent) as server, Transport(options) as transport:
+        request = Request(
+            method="GET", url=f"{scheme}://{server.host}/", registry=server.host, retry=False
+        )
+        with pytest.raises(TimedOutError, match="in time"):
+            await transport.fetch(request, max_bytes=1)
+    assert server.connections == 1
+
+
+async def test_tls_that_breaks_off_is_tried_again() -> None:
+    async def slam(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+
+    async with serve_raw(slam) as server, Transport(quick()) as transport:
+        request = Request(method="GET", url=f"https://{server.host}/", registry=server.host)
+        with pytest.raises(TransportError):
+            await transport.fetch(request, max_bytes=1)
+    assert server.connections == 3
 
 
 async def test_nobody_listens() -> None:

@@ -17,6 +17,7 @@ from ocipkg_async.errors import (
 )
 from ocipkg_async.events import Event, Retrying, Warned
 from ocipkg_async.transport import USER_AGENT, Request, RetryPolicy, Transport, TransportOptions
+from ocipkg_async.transport.urls import origin_of
 from transport.servers import Seen, Server, get, quick, serve, text
 
 
@@ -263,6 +264,16 @@ async def test_d05_a_host_that_asks_for_time_gets_it_from_all_requests() -> None
             await transport.fetch(get(server), max_bytes=1)
     assert waiting.cancelled_caught
     assert len(server.seen) == 1
+
+
+async def test_d05_a_pause_that_does_not_fit_into_the_budget_is_reported() -> None:
+    options = quick(retry=RetryPolicy(wait_budget_s=10))
+    async with serve(lambda _: text()) as server, Transport(options) as transport:
+        transport._parts.throttle.pause(origin_of(server.url), 20)
+        with pytest.raises(RateLimitedError, match="left alone") as caught:
+            await transport.fetch(get(server), max_bytes=1)
+    assert caught.value.retry_after_s is not None
+    assert server.seen == []
 
 
 async def test_several_requests_share_a_budget() -> None:

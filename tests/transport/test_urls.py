@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from yarl import URL
 
 from ocipkg_async.errors import ProtocolError
 from ocipkg_async.transport.urls import (
@@ -84,10 +85,21 @@ def test_any_location_gives_an_http_url_or_our_error(text: str) -> None:
         joined = join_location(BASE, text)
     except ProtocolError:
         return
+    assert URL(joined, encoded=True).host == origin_of(joined).host
     assert joined.startswith(("https://", "http://"))
     assert joined.isascii()
     assert joined.isprintable()
     assert " " not in joined
+
+
+@given(st.text(alphabet="htps:/[]@.%1af-_\\?#x", max_size=30).map(lambda rest: f"https://{rest}"))
+def test_the_http_library_sees_the_host_that_was_judged(url: str) -> None:
+    try:
+        origin = origin_of(url)
+    except ProtocolError:
+        return
+    seen = URL(url, encoded=True)
+    assert ((seen.raw_host or "").removesuffix("."), seen.port) == (origin.host, origin.port)
 
 
 def test_s17_a_url_in_a_message_shows_neither_query_nor_user() -> None:

@@ -13,6 +13,7 @@ from aiohttp import web
 from ocipkg_async.errors import (
     OCIError,
     ProtocolError,
+    RegistryError,
     UnauthorizedError,
 )
 from ocipkg_async.events import Event, Warned
@@ -283,6 +284,25 @@ async def test_what_needs_a_login_fails_with_a_refused_credential(
     assert "bad password" in str(caught.value)
     assert "wonderland" not in repr(caught.value)
     assert len(site.tokens.seen) == 1
+
+
+async def test_a_token_server_out_of_order_is_not_taken_for_a_wrong_password(site: Site) -> None:
+    site.grants = lambda _: text("maintenance", status=503)
+    async with transport_of(ALICE) as transport:
+        with pytest.raises(RegistryError, match="maintenance") as caught:
+            await fetch(transport, site)
+    assert caught.value.status == 503
+    assert all(seen.authorization for seen in site.tokens.seen)
+
+
+async def test_a_server_that_refuses_everybody_is_reported_with_the_first_reason(
+    site: Site,
+) -> None:
+    site.grants = lambda seen: text("with" if seen.authorization else "without", status=401)
+    async with transport_of(ALICE) as transport:
+        with pytest.raises(UnauthorizedError, match=r"refused the stored credential.*: with$"):
+            await fetch(transport, site)
+    assert len(site.tokens.seen) == 2
 
 
 async def test_a16_a_token_server_that_talks_without_end_is_left(site: Site) -> None:
