@@ -419,7 +419,7 @@ def test_i66_hard_links_to_lower_layers_and_special_files(place: Place) -> None:
 @pytest.mark.parametrize("mode", ["artifact", "rootfs"])
 @pytest.mark.parametrize(
     "target",
-    [b"../outside/secret", b"/../outside/secret", b"missing", b"later", b"folder", b"h", b"/"],
+    [b"../outside/secret", b"/../outside/secret", b"missing", b"later", b"folder", b"./h", b"/"],
 )
 def test_s23_cve_2026_50163_hard_links_point_to_files_already_there(
     place: Place, mode: Mode, target: bytes, monkeypatch: pytest.MonkeyPatch
@@ -467,6 +467,19 @@ def test_s25_special_files_are_refused_or_left_out(place: Place, kind: bytes) ->
     )
     assert place.tree == {"dev": "/", "dev/other": ""}, "what it replaces is gone"
     assert done.special == 1
+
+
+def test_s25_nothing_lies_below_a_special_file(place: Place) -> None:
+    place.refuse(raw.header(b"p", kind=b"6"), raw.file(b"p/x"), mode="rootfs")
+
+
+def test_s26_modes_set_last_do_not_bring_back_what_was_removed(place: Place) -> None:
+    place.apply(
+        layer(raw.folder(b"gone", 0o777), raw.folder(b"other", 0o777)),
+        layer(raw.file(b".wh.gone"), raw.file(b"other", b"now a file")),
+        mode="rootfs",
+    )
+    assert place.tree == {"other": "now a file"}
 
 
 def modes(place: Place) -> dict[str, int]:

@@ -447,6 +447,18 @@ async def test_titles_that_collide(made: Made, tmp_path: Path, titles: tuple[str
     assert list(tmp_path.iterdir()) == []
 
 
+async def test_two_layers_of_one_title_are_refused_before_anything_is_fetched(
+    tmp_path: Path,
+) -> None:
+    layers = [
+        Descriptor.of(text, "text/plain", annotations={keys.TITLE: title})
+        for text, title in ((b"1", "a"), (b"2", "./a"))
+    ]
+    manifest = Manifest.build(config=EMPTY, layers=tuple(layers), artifact_type="a/b")
+    with pytest.raises(InvalidPackageError, match="title"):
+        await unpack(MemoryStore(), manifest, tmp_path / "out")
+
+
 async def test_one_layer_may_not_replace_the_file_of_another(made: Made, tmp_path: Path) -> None:
     manifest = await made.artifact(
         await made.titled("a/b/x", b"mine"), await made.directory("a/b", DIRECTORY)
