@@ -93,7 +93,7 @@ def clean_title(path: str, *, windows: bool = os.name == "nt") -> str:
 def refused_by_oras(entries: Sequence[Entry]) -> list[Entry]:
     """Return the symlinks that ORAS refuses to unpack: out of the directory, or to or through a link."""
     links = {entry.name for entry in entries if entry.kind == "symlink"}
-    refused = []
+    refused: list[Entry] = []
     for entry in entries:
         if entry.kind != "symlink":
             continue

@@ -49,7 +49,7 @@ def header(
         mtime_s: seconds since 1970.
         link: target of a symlink.
     """
-    records = {}
+    records: dict[str, str] = {}
     prefix, base = _split(name) or ("", "")
     if not base:
         records["path"] = name
