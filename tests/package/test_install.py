@@ -1,6 +1,7 @@
 """Unpacking what a manifest describes: every kind of content, and a destination that stays whole."""
 
 import asyncio
+import contextlib
 import gzip
 import hashlib
 import json
@@ -791,6 +792,42 @@ async def test_cancelling_while_a_layer_is_written_waits_for_the_thread(
             group.start_soon(watch, group.cancel_scope.cancel)
             await unpack(made.store, manifest, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+class InPlace(MemoryStore):
+    """A store whose blobs lie in a file of their own."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def local_path(self, descriptor: Descriptor) -> Path | None:  # noqa: ARG002 - one for all
+        return self._path
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+async def test_cancelling_never_leaves_a_thread_behind(tmp_path: Path) -> None:
+    """The layer is read from a pipe, so the thread waits until somebody opens the other end."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    store = InPlace(pipe)
+    layer = Descriptor.of(gzip.compress(FILES), V1_LAYER)
+    await store.push(layer, BytesSource(gzip.compress(FILES)))
+    config = Descriptor.of(b"{}", media_types.OCIPKG_CONFIG)
+    manifest = Manifest.build(config=config, layers=(layer,))
+    task = asyncio.create_task(unpack(store, manifest, tmp_path / "out"))
+    writer = None
+    while writer is None:
+        await anyio.sleep(0.001)
+        with contextlib.suppress(OSError):  # nobody reads yet
+            writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=0.05)
+    assert not done, "the thread still reads"
+    os.close(writer)
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert [p.name for p in tmp_path.iterdir()] == ["pipe"]
 
 
 async def test_a_large_file_goes_through_in_pieces(tmp_path: Path) -> None:
