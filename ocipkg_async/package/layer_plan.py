@@ -5,11 +5,13 @@ files named by titles (ORAS artifacts, ``oras.md``), and what has no name and is
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
+
+import msgspec
 
 from ..errors import DigestMismatchError, InvalidDocumentError, InvalidPackageError
 from ..spec import Descriptor, Digest, Manifest, annotations, media_types
-from ..spec.decoding import decode_json
+from ..spec.decoding import convert, decode_json
 from .entry_names import Parts, split_title
 from .extract import Mode
 from .limits import UnpackLimits
@@ -127,18 +129,27 @@ def _is_ocipkg(manifest: Manifest) -> bool:
     )
 
 
+class _RootFs(msgspec.Struct):
+    type: str = ""
+    diff_ids: tuple[Digest, ...] | None = None
+
+
+class _Config(msgspec.Struct):
+    # ORAS borrows the type for a config that holds a platform and nothing else.
+    rootfs: _RootFs | None = None
+
+
 def _diff_ids(config: bytes | None) -> tuple[Digest, ...]:
     """Return the diff ids of an image config; none where it has no root file system at all."""
-    tree: Any = decode_json(config, what="image config") if config is not None else None
-    rootfs = tree.get("rootfs") if isinstance(tree, dict) else None
+    if config is None:
+        return ()
+    tree = decode_json(config, what="image config")
+    rootfs = convert(tree, _Config, what="image config").rootfs
     if rootfs is None:
-        return ()  # ORAS borrows the type for a config that holds a platform and nothing else
-    if not isinstance(rootfs, dict) or rootfs.get("type") != "layers":
+        return ()
+    if rootfs.type != "layers":
         raise InvalidDocumentError("the image config has a rootfs of another type than 'layers'")
-    values = rootfs.get("diff_ids") or []
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise InvalidDocumentError("the image config has diff_ids that are no list of digests")
-    return tuple(Digest(value) for value in values)
+    return rootfs.diff_ids or ()
 
 
 def _plan_image(

@@ -203,6 +203,7 @@ async def test_i50_i51_configs_that_do_not_fit(made: Made, tmp_path: Path) -> No
     for manifest in (
         await made.image(FILES, diff_ids=[Digest.of(FILES)] * 2),
         await made.image(FILES, rootfs_type="other"),
+        await made.image(FILES, diff_ids=["sha256:short"]),
     ):
         with pytest.raises(InvalidDocumentError):
             await unpack(made.store, manifest, tmp_path / "out")
