@@ -96,14 +96,17 @@ async def test_a_file_and_a_producer_are_pushed(
     (tmp_path / "file").write_bytes(data)
     sources: list[Source] = [
         await FileSource.of(tmp_path / "file"),
-        ProducerSource(
-            lambda write: [write(data[i : i + 70_000]) for i in range(0, len(data), 70_000)]
-        ),
+        ProducerSource(lambda write: _write_pieces(write, data)),
     ]
     for number, source in enumerate(sources):
         async with opened(registry.host, f"{repository_name}/{number}") as repository:
             await repository.push(descriptor, source)
             assert await read(repository, descriptor) == data
+
+
+def _write_pieces(write: Callable[[bytes], None], data: bytes) -> None:
+    for start in range(0, len(data), 70_000):
+        write(data[start : start + 70_000])
 
 
 async def test_d66_a_blob_with_a_sha512_digest(
@@ -282,32 +285,38 @@ async def test_d59_chunks_grow_to_the_registrys_minimum() -> None:
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_d59_an_absurd_minimum_sends_the_blob_in_one_piece(streamed: bool) -> None:
     descriptor, data = blob(3500)
-    async with watched(chunk_min_bytes=MAX_CHUNK_BYTES + 1) as server:
-        async with opened(server.host, chunk_bytes=1000) as repository:
-            if streamed:
-                await repository.push_stream(BLOB, Unsized(data))
-            else:
-                await repository.push(descriptor, BytesSource(data))
-            assert await read(repository, descriptor) == data
+    async with (
+        watched(chunk_min_bytes=MAX_CHUNK_BYTES + 1) as server,
+        opened(server.host, chunk_bytes=1000) as repository,
+    ):
+        if streamed:
+            await repository.push_stream(BLOB, Unsized(data))
+        else:
+            await repository.push(descriptor, BytesSource(data))
+        assert await read(repository, descriptor) == data
     methods = [one.method for one in server.log[:3]]
     assert methods == (["POST", "PATCH", "PUT"] if streamed else ["POST", "PUT", "GET"])
 
 
 async def test_d60_what_the_registry_did_not_keep_is_sent_again() -> None:
-    async with watched(keep_of_chunk=400) as server:
-        async with opened(server.host, chunk_bytes=1000) as repository:
-            descriptor, data = await push_blob(repository, 2500)
-            assert await read(repository, descriptor) == data
+    async with (
+        watched(keep_of_chunk=400) as server,
+        opened(server.host, chunk_bytes=1000) as repository,
+    ):
+        descriptor, data = await push_blob(repository, 2500)
+        assert await read(repository, descriptor) == data
     ranges = [one.headers.get("Content-Range") for one in server.log if one.method == "PATCH"]
     assert ranges[:3] == ["0-999", "400-999", "800-999"]
 
 
 async def test_d61_a_chunk_that_breaks_off_goes_on_in_the_same_session() -> None:
     events: list[Event] = []
-    async with watched(drop_upload_at=600, times=1) as server:
-        async with opened(server.host, chunk_bytes=1000, on_event=events.append) as repository:
-            descriptor, data = await push_blob(repository, 2500)
-            assert await read(repository, descriptor) == data
+    async with (
+        watched(drop_upload_at=600, times=1) as server,
+        opened(server.host, chunk_bytes=1000, on_event=events.append) as repository,
+    ):
+        descriptor, data = await push_blob(repository, 2500)
+        assert await read(repository, descriptor) == data
     assert server.count("POST") == 1
     sent = [one.headers.get("Content-Range") for one in server.log if one.method == "PATCH"]
     assert sent == ["0-999", "600-999", "1000-1999"]
@@ -482,7 +491,8 @@ async def test_d64_cancelling_ends_the_session_and_leaves_nothing(
                 self.opened += 1
                 return b"x" * 1000
             stuck.set()
-            return await anyio.sleep_forever()  # type: ignore[func-returns-value, no-any-return]
+            await anyio.sleep_forever()
+            raise AssertionError
 
     descriptor, _ = blob(5000)
     async with watched() as server, opened(server.host, chunk_bytes=chunk_bytes) as repository:
@@ -511,11 +521,14 @@ async def test_cancelling_does_not_wait_for_a_registry_that_is_stuck() -> None:
         await asyncio.sleep(3600)
         return text()
 
-    async with serve(scripted(POST=OPENED, PUT=never)) as server, opened(server.host) as repository:
-        async with anyio.create_task_group() as group:
-            group.start_soon(push_blob, repository)
-            await stuck.wait()
-            group.cancel_scope.cancel()
+    async with (
+        serve(scripted(POST=OPENED, PUT=never)) as server,
+        opened(server.host) as repository,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(push_blob, repository)
+        await stuck.wait()
+        group.cancel_scope.cancel()
     assert server.seen[-1].method == "DELETE"
 
 
