@@ -263,7 +263,7 @@ async def _build(
     on_event: OnEvent,
 ) -> UnpackReport:
     """Fetch and unpack everything into the staging folder's tree."""
-    if not isinstance(manifest, Manifest):
+    if not isinstance(manifest, Manifest):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidArgumentError(
             "an index cannot be unpacked", hint="select the manifest of one platform first"
         )
