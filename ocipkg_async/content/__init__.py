@@ -2,7 +2,7 @@
 
 from .graph import fetch_bytes, fetch_document, walk
 from .memory import MemoryStore
-from .reader import BlobReader, ByteStream
+from .reader import BlobReader, ByteStream, verified
 from .select import select_manifest
 from .sources import BytesSource, FetchSource, FileSource, ProducerSource, StreamSource
 from .store import (
@@ -52,5 +52,6 @@ __all__ = [
     "fetch_document",
     "run_in_thread",
     "select_manifest",
+    "verified",
     "walk",
 ]

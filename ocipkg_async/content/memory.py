@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from ..errors import NotFoundError
 from ..spec import Descriptor, Digest, parse_document
-from .reader import BlobReader, BytesStream, ByteStream
+from .reader import BlobReader, BytesStream, ByteStream, verified
 from .store import Source
 
 
@@ -36,7 +36,7 @@ class MemoryStore:
     async def push(self, descriptor: Descriptor, source: Source) -> None:
         """Keep content, verified."""
         async with source.open() as stream:
-            data = await BlobReader(stream, descriptor).read_all(max_bytes=descriptor.size)
+            data = await verified(stream, descriptor).read_all(max_bytes=descriptor.size)
         self._content[descriptor.digest] = (descriptor.plain(), data)
 
     async def push_stream(self, media_type: str, source: Source) -> Descriptor:

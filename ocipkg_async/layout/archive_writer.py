@@ -13,7 +13,7 @@ from typing import Self
 
 import anyio
 
-from ..content import BlobReader, BytesSource, Source, run_in_thread
+from ..content import BlobReader, BytesSource, Source, run_in_thread, verified
 from ..content.reader import READ_BYTES
 from ..errors import AlreadyExistsError, ClosedError, NotFoundError, storage_errors
 from ..spec import Descriptor, Digest, Digester, media_types
@@ -183,7 +183,7 @@ class ArchiveWriter(IndexedStore):
         async with self._turn:
             if await self.size_of(descriptor.digest) != descriptor.size:
                 async with source.open() as stream:
-                    await self._add(BlobReader(stream, descriptor))
+                    await self._add(verified(stream, descriptor))
 
     async def _add(self, reader: BlobReader) -> None:
         """Append what a reader verifies; only then does it become part of the archive."""

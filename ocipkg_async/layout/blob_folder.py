@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-from ..content import BlobReader, Source, run_in_thread
+from ..content import BlobReader, Source, run_in_thread, verified
 from ..content.files import sync_folder
 from ..content.reader import READ_BYTES, FileStream
 from ..errors import NotFoundError, storage_errors
@@ -81,7 +81,7 @@ class BlobFolder:
         if await self.has(descriptor):
             return
         async with source.open() as stream:
-            await self.store(BlobReader(stream, descriptor))
+            await self.store(verified(stream, descriptor))
 
     async def store(self, reader: BlobReader) -> None:
         """Store what a reader verifies.

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..content import BlobReader, Fetcher, Source, fetch_bytes, fetch_document
+from ..content import Fetcher, Source, fetch_bytes, fetch_document, verified
 from ..errors import InvalidDocumentError, NotFoundError, OCIError, UnsupportedError
 from ..spec import Descriptor, Digest, Index, Manifest, media_types, parse_document
 from . import names
@@ -170,7 +170,7 @@ async def read_document(source: Source, descriptor: Descriptor) -> Manifest | In
         LimitExceededError: it is larger than `MAX_DOCUMENT_BYTES`.
     """
     async with source.open() as stream:
-        raw = await BlobReader(stream, descriptor).read_all(max_bytes=MAX_DOCUMENT_BYTES)
+        raw = await verified(stream, descriptor).read_all(max_bytes=MAX_DOCUMENT_BYTES)
     return parse_document(raw, media_type=descriptor.media_type, digest=descriptor.digest)
 
 

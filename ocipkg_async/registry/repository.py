@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from ..content import BlobReader, Source, fetch_bytes, fetch_document
+from ..content import BlobReader, Source, fetch_bytes, fetch_document, verified
 from ..errors import (
     InvalidArgumentError,
     InvalidReferenceError,
@@ -135,7 +135,7 @@ class Repository:
             IntegrityError, RegistryError, TransportError: as `push`.
         """
         async with source.open() as stream:
-            raw = await BlobReader(stream, descriptor).read_all(max_bytes=self._max_bytes)
+            raw = await verified(stream, descriptor).read_all(max_bytes=self._max_bytes)
         document = parse_document(raw, media_type=descriptor.media_type, digest=descriptor.digest)
         indexed = await manifests.push(self._endpoint, descriptor, raw, name)
         if document.subject is None or indexed:

@@ -29,11 +29,12 @@ class ResponseBody:
         self._url = url
         self._ended = False
         self._closed = False
+        self._rest = b""
 
     @property
     def ended(self) -> bool:
         """Whether everything was read."""
-        return self._ended or self._answer.content.at_eof()
+        return self._ended or (not self._rest and self._answer.content.at_eof())
 
     async def read(self, max_bytes: int, /) -> bytes:
         """Return what has arrived, up to `max_bytes`, at least one byte, or ``b""`` at the end.
@@ -49,10 +50,21 @@ class ResponseBody:
             return b""
         try:
             with explained(self._method, self._url):
-                data = await self._answer.content.read(min(max_bytes, READ_AHEAD_BYTES))
+                data = self._rest or await self._next()
         except FailedError as failed:
             raise failed.failure.error from failed.__cause__
         self._ended = not data
+        data, self._rest = (
+            (data, b"") if len(data) <= max_bytes else (data[:max_bytes], data[max_bytes:])
+        )
+        return data
+
+    async def _next(self) -> bytes:
+        """Return one piece as it was received: joining pieces costs more than hashing them."""
+        content = self._answer.content
+        data, _ = await content.readchunk()
+        while not data and not content.at_eof():  # an end of a chunk comes as nothing
+            data, _ = await content.readchunk()
         return data
 
     def close(self) -> None:
