@@ -15,6 +15,7 @@ DEBIAN_PROGRAMS = frozenset(
         "htpasswd",
         "pigz",
         "qemu-aarch64",
+        "qemu-x86_64",
         "skopeo",
         "umoci",
     }

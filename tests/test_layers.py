@@ -27,7 +27,6 @@ RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 
 # Each library is seen by the rooms that map its exceptions and types to ours, and by no others.
 HOMES: dict[str, frozenset[str]] = {
-    "aiofiles": frozenset({"content"}),
     "aiohttp": frozenset({"transport", "server"}),
     "multidict": frozenset({"transport", "server"}),
     "yarl": frozenset({"transport", "server"}),
