@@ -105,11 +105,11 @@ class _Copy:
     max_bytes: int
     action: Action
     on_event: OnEvent
-    documents: dict[Digest, Document] = field(default_factory=dict)
-    blobs: dict[Digest, Descriptor] = field(default_factory=dict)
-    present: set[Digest] = field(default_factory=set)
-    copied: list[Descriptor] = field(default_factory=list)
-    skipped: list[Descriptor] = field(default_factory=list)
+    documents: dict[Digest, Document] = field(default_factory=dict[Digest, Document])
+    blobs: dict[Digest, Descriptor] = field(default_factory=dict[Digest, Descriptor])
+    present: set[Digest] = field(default_factory=set[Digest])
+    copied: list[Descriptor] = field(default_factory=list[Descriptor])
+    skipped: list[Descriptor] = field(default_factory=list[Descriptor])
 
     @property
     def total(self) -> int:

@@ -11,7 +11,7 @@ _REMEMBER_S = 3600.0
 class Capabilities:
     """Facts about one repository, each forgotten after an hour."""
 
-    _facts: dict[str, tuple[bool, float]] = field(default_factory=dict)
+    _facts: dict[str, tuple[bool, float]] = field(default_factory=dict[str, tuple[bool, float]])
 
     def learn(self, name: str, *, supported: bool) -> None:
         """Remember whether ``name`` works."""

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import AsyncIterator, Mapping
+from typing import Any, cast
 
 from ..errors import InvalidDocumentError, ProtocolError
-from ..spec.decoding import decode_json
+from ..spec.decoding import convert, decode_json
 from ..transport import Headers, Scope, join_location, same_origin
 from .endpoint import Endpoint
 
@@ -79,7 +80,7 @@ def names(raw: bytes, key: str) -> list[str]:
         InvalidDocumentError: the page is no JSON object, or holds something else there.
     """
     page = decode_json(raw, what=f"list of {key}")
-    values = (page.get(key) or []) if isinstance(page, dict) else None
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+    if not isinstance(page, dict):
         raise InvalidDocumentError(f"the registry's answer is not a list of {key}")
-    return values
+    values = cast("dict[str, Any]", page).get(key)
+    return list(convert(values or [], tuple[str, ...], what=f"list of {key}"))
