@@ -159,13 +159,14 @@ async def _edit(
         return
     subject = document.subject.digest
     async with endpoint.edits:
-        for attempt in range(_MAX_RACES):
+        for attempt in range(_MAX_RACES + 1):
+            if attempt > 1:  # the first reading back should find what was written
+                await anyio.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter
             entries = change(await _read_fallback(endpoint, subject, max_bytes=max_bytes))
             if entries is None:
                 return
-            await _write(endpoint, subject, entries)
-            if attempt:
-                await anyio.sleep(random.uniform(0, 0.1 * 2**attempt))  # noqa: S311 - jitter
+            if attempt < _MAX_RACES:
+                await _write(endpoint, subject, entries)
     raise ProtocolError(
         f"the list of referrers of {subject} was changed by others {_MAX_RACES} times in a row",
         hint="run it again when fewer clients write to this repository",

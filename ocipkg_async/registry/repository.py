@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import anyio
+
 from ..content import BlobReader, Source, fetch_bytes, fetch_document, verified
 from ..errors import (
     InvalidArgumentError,
@@ -54,6 +56,7 @@ class Repository:
         self._max_bytes = max_manifest_bytes
         self._chunk_bytes = chunk_bytes
         self._sessions: dict[Digest, upload.UploadSession] = {}
+        self._pushes: dict[Digest, anyio.Event] = {}
 
     async def resolve(self, name: str) -> Descriptor:
         """Return what a tag or digest points to.
@@ -97,7 +100,7 @@ class Repository:
             return response.status == 200
 
     async def push(self, descriptor: Descriptor, source: Source) -> None:
-        """Store content under its digest.
+        """Store content under its digest. A blob that is being pushed already is waited for.
 
         Raises:
             IntegrityError: the source's bytes are not what `descriptor` says.
@@ -106,13 +109,24 @@ class Repository:
         if descriptor.is_document:
             await self.push_tagged(descriptor, source, descriptor.digest)
             return
-        await upload.upload(
-            self._endpoint,
-            descriptor,
-            source,
-            chunk_bytes=self._chunk_bytes,
-            session=self._sessions.pop(descriptor.digest, None),
-        )
+        digest = descriptor.digest
+        # One upload is enough, and distribution answers wrongly while several end at once (D-67).
+        while (other := self._pushes.get(digest)) is not None:
+            await other.wait()
+            if await self.exists(descriptor):
+                return
+        ended = self._pushes[digest] = anyio.Event()
+        try:
+            await upload.upload(
+                self._endpoint,
+                descriptor,
+                source,
+                chunk_bytes=self._chunk_bytes,
+                session=self._sessions.pop(digest, None),
+            )
+        finally:
+            del self._pushes[digest]
+            ended.set()
 
     async def push_stream(self, media_type: str, source: Source) -> Descriptor:
         """Store a blob, computing its digest while it is sent.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from ocipkg_async.content import (
     BytesSource,
@@ -404,6 +405,39 @@ async def test_ecr_a_range_that_stays_at_the_first_chunk_is_ignored() -> None:
 def test_a_chunk_has_at_least_a_byte() -> None:
     with pytest.raises(InvalidArgumentError):
         Repository(Transport(), Reference(registry="r.io", repository="a"), chunk_bytes=0)
+
+
+# --- at once ---------------------------------------------------------------------------------
+
+
+async def test_d67_a_blob_that_many_push_at_once_is_sent_once() -> None:
+    async with watched() as server, opened(server.host) as repository:
+        async with anyio.create_task_group() as group:
+            for _ in range(5):
+                group.start_soon(push_blob, repository)
+        assert server.count("PUT") == 1
+        assert server.open_uploads() == 0
+
+
+async def test_d67_if_the_first_fails_the_next_sends() -> None:
+    """And one that is cancelled while it waits stops nobody."""
+    descriptor, data = blob(1000)
+    async with watched() as server, opened(server.host) as repository:
+        async with anyio.create_task_group() as group:
+            group.start_soon(_fails, repository, descriptor)
+            await checkpoint()
+            waiting = asyncio.create_task(repository.push(descriptor, BytesSource(data)))
+            await checkpoint()
+            waiting.cancel()
+            group.start_soon(repository.push, descriptor, BytesSource(data))
+        assert waiting.cancelled()
+        assert await read(repository, descriptor) == data
+        assert server.open_uploads() == 0
+
+
+async def _fails(repository: Repository, descriptor: Descriptor) -> None:
+    with pytest.raises(TooShortError):
+        await repository.push(descriptor, BytesSource(b""))
 
 
 # --- failures ------------------------------------------------------------------------------------
