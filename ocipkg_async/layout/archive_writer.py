@@ -15,7 +15,7 @@ import anyio
 
 from ..content import BlobReader, BytesSource, Source, run_in_thread, verified
 from ..content.reader import READ_BYTES
-from ..errors import AlreadyExistsError, ClosedError, NotFoundError, storage_errors
+from ..errors import ClosedError, NotFoundError, storage_errors
 from ..spec import Descriptor, Digest, Digester, media_types
 from ..spec.image_layout import INDEX, MARKER, MARKER_BYTES, blob_path
 from . import index_file, names, tar_write
@@ -23,7 +23,7 @@ from .archive_reader import ArchiveReader, MemberStream
 from .documents import children, read_document
 from .lookup import IndexedStore
 from .random_file import RandomFile
-from .staging import staged_file
+from .staging import exists_error, staged_file
 
 
 class ArchiveWriter(IndexedStore):
@@ -67,7 +67,7 @@ class ArchiveWriter(IndexedStore):
         with storage_errors(f"examine {path}"):
             there = await run_in_thread(path.exists)
         if there and not (overwrite or append):
-            raise AlreadyExistsError(f"{path} exists already", hint="allow overwriting it")
+            raise exists_error(path)
         async with staged_file(path.parent, make_folder=False, durable=durable) as staged:
             writer = cls(path, RandomFile(staged.fd, name=str(path)))
             try:

@@ -80,17 +80,23 @@ class StagedFile:
                 self.path.unlink()
 
 
+def exists_error(path: Path) -> AlreadyExistsError:
+    """Return the error for a file that is in the way."""
+    return AlreadyExistsError(
+        f"{path} exists already",
+        hint="choose another name, or allow it with overwrite (--overwrite)",
+    )
+
+
 def _rename_new(temp: Path, path: Path) -> None:
     """Rename where `path` must not exist; a hard link decides without a race."""
     try:
         os.link(temp, path)
     except FileExistsError as error:
-        raise AlreadyExistsError(f"{path} exists already", hint="allow overwriting it") from error
+        raise exists_error(path) from error
     except OSError:
         if path.exists():
-            raise AlreadyExistsError(
-                f"{path} exists already", hint="allow overwriting it"
-            ) from None
+            raise exists_error(path) from None
         temp.replace(path)
     else:
         temp.unlink()

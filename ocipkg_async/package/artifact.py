@@ -250,7 +250,9 @@ def _file_size(path: Path) -> int | None:
             info = path.stat()
     except StorageError as error:
         if isinstance(error.__cause__, FileNotFoundError):
-            raise NotFoundError(f"there is no {path}", hint="check the path") from error
+            raise NotFoundError(
+                f"there is no file or folder {path}", hint="check the path"
+            ) from error
         raise
     if stat.S_ISDIR(info.st_mode):
         return None

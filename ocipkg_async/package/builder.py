@@ -151,6 +151,7 @@ async def pack(
     annotations: dict[str, str] | None = None,
     mtime_s: int | None = None,
     follow_symlinks: bool = False,
+    label: str = "",
     on_event: OnEvent = ignore,
 ) -> Descriptor:
     """Write files as a package into a store.
@@ -167,6 +168,7 @@ async def pack(
         annotations: of the manifest.
         mtime_s: time of all files, in seconds since 1970; None for ``SOURCE_DATE_EPOCH``, else 0.
         follow_symlinks: pack what symlinks point to, instead of the links.
+        label: what events call the package; empty is `name`.
         on_event: told the total, progress about every 4 MiB, and links that leave the package.
 
     Returns:
@@ -192,6 +194,7 @@ async def pack(
         media_type=layer_type,
         compression=compression,
         mtime_s=mtime_s,
+        label=label or name or "",
         on_event=on_event,
     )
     config = encode_json(
@@ -231,6 +234,7 @@ async def push_layer(
     compression: Compression,
     mtime_s: int,
     prefix: str = "",
+    label: str = "",
     action: Action = "pack",
     on_event: OnEvent = ignore,
 ) -> PackedLayer:
@@ -240,17 +244,18 @@ async def push_layer(
         InvalidPackageError, InvalidArgumentError, StorageError: as `write_layer`.
     """
     total = sum(entry.size for entry in entries)
+    label = label or prefix
     infos: list[LayerInfo] = []
 
     def produce(write: Callable[[bytes], None]) -> None:
         told = 0
 
-        def on_block(name: str, done: int) -> None:
+        def on_block(_name: str, done: int) -> None:
             nonlocal told
             from_thread.check_cancelled()
             if done - told >= PROGRESS_BYTES:
                 told = done
-                event = Progressed(action=action, name=name, done=done, total=total)
+                event = Progressed(action=action, name=label, done=done, total=total)
                 from_thread.run_sync(on_event, event)
 
         info = write_layer(
@@ -263,9 +268,9 @@ async def push_layer(
         )
         infos.append(info)
 
-    on_event(Started(action=action, name=prefix, total=total))
+    on_event(Started(action=action, name=label, total=total))
     descriptor = await store.push_stream(media_type, ProducerSource(produce))
-    on_event(Finished(action=action, name=prefix, descriptor=descriptor, done=total))
+    on_event(Finished(action=action, name=label, descriptor=descriptor, done=total))
     return PackedLayer(descriptor=descriptor, info=infos[-1])
 
 

@@ -269,7 +269,9 @@ class _found:  # noqa: N801 - reads as a statement
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, FileNotFoundError):
-            raise NotFoundError(f"there is no {self._path}", hint="check the path") from error
+            raise NotFoundError(
+                f"there is no file or folder {self._path}", hint="check the path"
+            ) from error
         if isinstance(error, OSError):
             with storage_errors(f"read {self._path}"):
                 raise error

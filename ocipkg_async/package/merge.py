@@ -61,7 +61,7 @@ def _check(new: Folder, old: Folder, *, overwrite: bool) -> None:
             with new.child(name) as new_child, old.child(name) as old_child:
                 _check(new_child, old_child, overwrite=overwrite)
         elif any(both) or not overwrite:
-            hint = "ask to overwrite it, or choose another folder"
+            hint = "choose another folder, or allow it with overwrite (--overwrite)"
             if any(both):
                 hint = "one is a folder and the other is not; remove it, or choose another folder"
             raise AlreadyExistsError(f"{old.path / name} exists", hint=hint)

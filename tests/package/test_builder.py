@@ -149,15 +149,16 @@ async def test_events_tell_the_total_the_way_and_the_end(tmp_path: Path) -> None
     (tmp_path / "big").write_bytes(bytes(10 * MIB))
     (tmp_path / "small").write_bytes(b"x")
     events: list[Event] = []
-    await pack(MemoryStore(), [tmp_path], on_event=events.append)
+    await pack(MemoryStore(), [tmp_path], label="pkg.tar", on_event=events.append)
     total = 10 * MIB + 1
     assert events[0] == Planned(action="pack", total=total)
     assert isinstance(events[1], Started)
+    assert events[1].name == events[-1].name == "pkg.tar"
     between = events[2:-1]
     assert between
     for event in between:
         assert isinstance(event, Progressed)
-        assert (event.name, event.total) == ("big", total)
+        assert (event.name, event.total) == ("pkg.tar", total)
         assert 0 < event.done <= total
     assert isinstance(events[-1], Finished)
     assert events[-1].done == total
