@@ -1,6 +1,7 @@
 """What went wrong with one try, and whether another one may help."""
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -133,8 +134,15 @@ def _tls(error: BaseException, host: str, _what: str) -> Failure:
 
 
 def _refused(error: BaseException, host: str, _what: str) -> Failure:
-    reason = getattr(getattr(error, "os_error", None), "strerror", None) or "connection refused"
-    return Failure(error=ConnectError(f"cannot connect to {host}: {reason}"), retryable=True)
+    number = getattr(getattr(error, "os_error", None), "errno", None)
+    # asyncio replaces the system's text by one that shows the address as a tuple.
+    reason = f": {os.strerror(number).lower()}" if number else ""
+    return Failure(
+        error=ConnectError(
+            f"cannot connect to {host}{reason}", hint="check the host and port, and that it runs"
+        ),
+        retryable=True,
+    )
 
 
 def _connect_timeout(_error: BaseException, host: str, _what: str) -> Failure:
