@@ -15,7 +15,7 @@ from typing import Self
 
 from ..content import ReadStore, ReferrersLister, Store, select_manifest
 from ..copy import CopyReport, copy_graph
-from ..errors import ClosedError, NotFoundError, UnsupportedError
+from ..errors import ClosedError, InvalidArgumentError, NotFoundError, UnsupportedError
 from ..events import Action, OnEvent, ignore
 from ..layout import ArchiveWriter
 from ..package import (
@@ -32,7 +32,7 @@ from ..spec import Descriptor, Manifest, Platform, Reference
 from ..store import LocalStore, Package, Problem, Pruned
 from ..transport import Credential, CredentialFiles, CredentialProvider, FixedCredential, Transport
 from .inspection import Inspection, inspect
-from .opening import Stores, entries, name_of, output_names, reference_of
+from .opening import Stores, entries, name_of, output_names, pushed_tags, reference_of
 from .options import ClientOptions
 from .target import Target
 
@@ -66,7 +66,15 @@ class Client:
         self._local: LocalStore | None = None
 
     async def __aenter__(self) -> Self:
-        """Open the client."""
+        """Open the client.
+
+        Raises:
+            InvalidArgumentError: it is open already.
+        """
+        if self._opened is not None:
+            raise InvalidArgumentError(
+                "the client is open already", hint="one `async with` serves all concurrent calls"
+            )
         transport = Transport(
             self.options.transport, credentials=self._credentials, on_event=self._on_event
         )
@@ -128,6 +136,7 @@ class Client:
                 compression=compression or Compression(),
                 annotations=dict(annotations or {}),
                 follow_symlinks=follow_symlinks,
+                label=output,
                 on_event=self._on_event,
             )
 
@@ -152,13 +161,15 @@ class Client:
 
         Raises:
             InvalidPackageError: a file cannot be read, or two have one title.
+            InvalidArgumentError: the reference has a digest, which only follows from the files.
             RegistryError, TransportError: the registry refused, or could not be reached.
         """
-        parsed = _reference(reference).with_default_tag()
+        parsed = _reference(reference)
+        (tag,) = pushed_tags(parsed)
         return await push_artifact(
             self.repository(parsed),
             files,
-            name=parsed.tag,
+            name=tag,
             artifact_type=artifact_type,
             annotations=dict(annotations or {}),
             on_event=self._on_event,
@@ -184,15 +195,14 @@ class Client:
             RegistryError, TransportError: the registry refused, or could not be reached.
         """
         target = await Target.parse(source)
-        pushed = []
+        pushed: list[tuple[Reference, Descriptor]] = []
         async with self._stores.local(target) as store:
             for entry in await entries(store, target, single=to is not None):
                 reference = reference_of(entry, target) if to is None else _reference(to)
-                reference = reference.with_default_tag()
-                names = [reference.tag] if reference.tag else []
+                names = pushed_tags(reference, entry)
                 repository = self.repository(reference)
                 await self._copy(store, repository, entry.plain(), names, action="upload")
-                pushed.append((reference, entry.plain()))
+                pushed.append((reference.with_default_tag(), entry.plain()))
         return pushed
 
     async def get(
@@ -224,7 +234,7 @@ class Client:
             InvalidPackageError, StorageError: as `get`.
         """
         target = await Target.parse(source)
-        installed = []
+        installed: list[Package] = []
         async with self._stores.local(target) as store:
             for entry in await entries(store, target, single=name is not None):
                 reference = reference_of(entry, target) if name is None else _reference(name)
@@ -251,7 +261,9 @@ class Client:
         except NotFoundError:
             source = self.repository(parsed)
             root = await source.resolve(parsed.selector)
-        names = output_names(target, None) or [str(parsed)]
+        names = output_names(target, None, root)
+        if target.reference is None and not names:
+            names = [str(parsed)]
         async with self._stores.writable(target, overwrite=overwrite) as store:
             await self._copy(source, store, root, names)
         return root
@@ -316,13 +328,11 @@ class Client:
             OCIError: either side failed; a note says which.
         """
         origin, target = await _target(source), await _target(destination, output=True)
-        names = output_names(target, None)
-        if not names and origin.reference is not None:
-            names = [str(origin.reference.with_default_tag())]
-        elif not names and origin.name is not None:
-            names = [origin.name]
         async with self._stores.opened(origin) as (store, root):
             chosen = await self._chosen(store, root, platform)
+            names = output_names(target, None, chosen)
+            if target.reference is None and not names:
+                names = origin.names or [name for name in [name_of(root)] if name]
             async with self._stores.writable(target, overwrite=overwrite) as out:
                 return await self._copy(store, out, chosen, names, deep=deep)
 
@@ -383,7 +393,8 @@ class Client:
             raise UnsupportedError(
                 "names in an archive cannot be changed in place", hint="copy it to a layout first"
             )
-        async with self._stores.opened(parsed) as (_, root):
+        async with self._stores.opened(parsed) as (_, found):
+            root = found.plain()
             async with self._stores.writable(parsed) as store:
                 for name in names:
                     await store.tag(root, name)
@@ -400,7 +411,7 @@ class Client:
         if target.reference is not None:
             return await self.repository(target.reference).tags()
         async with self._stores.local(target) as store:
-            return sorted(name for e in await store.entries() if (name := name_of(e)))
+            return await store.tags()
 
     async def repositories(self, registry: str) -> list[str]:
         """Return the names of all repositories on a registry that tells, sorted.
@@ -422,6 +433,7 @@ class Client:
         Raises:
             StorageError: it cannot be made.
         """
+        _ = self._stores  # an open client, as for everything else
         if self._local is None:
             self._local = await LocalStore.open(self.options.store)
         return self._local
@@ -466,8 +478,11 @@ class Client:
 
         Returns:
             what is wrong; empty when nothing is.
+
+        Raises:
+            StorageError: a file cannot be read, or there is no space to unpack.
         """
-        return await (await self.local_store()).verify()
+        return await (await self.local_store()).verify(limits=self.options.limits)
 
     # Accounts
 
@@ -482,6 +497,7 @@ class Client:
             CredentialError: they cannot be kept.
             RegistryError, TransportError: the registry refused, or could not be reached.
         """
+        _ = self._stores
         host = Reference.parse(f"{registry}/x", strict=True)
         credential = Credential(username=username, password=password)
         async with Transport(
@@ -498,6 +514,7 @@ class Client:
         Raises:
             CredentialError: the file or helper cannot be used.
         """
+        _ = self._stores
         return await self._files.erase(Reference.parse(f"{registry}/x", strict=True).registry)
 
     # Inside
@@ -521,7 +538,9 @@ class Client:
         self, store: ReadStore, root: Descriptor, platform: str | Platform | None
     ) -> Descriptor:
         """The manifest for a platform where one was asked for, else everything."""
-        return root if platform is None else (await self._select(store, root, platform)).descriptor
+        if platform is None:
+            return root.plain()
+        return (await self._select(store, root, platform)).descriptor
 
     async def _copy(
         self,

@@ -7,6 +7,7 @@ from typing import Protocol
 from ..content import ReadStore, Store, StreamPusher
 from ..errors import InvalidArgumentError, InvalidReferenceError, NotFoundError
 from ..layout import ArchiveReader, ArchiveWriter, Layout
+from ..layout.names import as_digest, find
 from ..registry import Repository
 from ..spec import Descriptor, Reference, annotations
 from ..transport import Transport
@@ -52,7 +53,7 @@ class Stores:
         """
         if target.path is None:
             raise InvalidArgumentError(
-                f"{target} is not an archive or layout",
+                f"{target} is a reference; there is no archive or layout of this name",
                 hint="between registries use copy; to push files give their paths",
             )
         if target.kind == "layout":
@@ -82,7 +83,7 @@ class Stores:
 
     @asynccontextmanager
     async def opened(self, target: Target) -> AsyncIterator[tuple[ReadStore, Descriptor]]:
-        """Open a store for reading, and find what the target names in it.
+        """Open a store for reading, and find what the target names in it, with its annotations.
 
         Raises:
             NotFoundError: there is no such thing.
@@ -94,33 +95,39 @@ class Stores:
             yield repository, await repository.resolve(reference.selector)
         else:
             async with self.local(target) as store:
-                yield store, (await entries(store, target, single=True))[0].plain()
+                yield store, (await entries(store, target, single=True))[0]
 
 
 async def entries(
     store: Layout | ArchiveReader, target: Target, *, single: bool = False
 ) -> list[Descriptor]:
-    """Return the entries of a layout or archive that a target names: one, or all.
+    """Return the entries of a layout or archive that a target names: one, or all that have a name.
 
     Raises:
         NotFoundError: there is no such name, or nothing at all; the hint lists what there is.
         InvalidArgumentError: `single`, and there are several.
     """
-    found = await store.entries()
     if target.name is not None:
-        wanted = await store.resolve(target.name)
-        # The entry itself, whose annotations hold the name it was packed with.
-        named = [e for e in found if e.digest == wanted.digest]
-        return (named or [wanted])[:1]
+        return [await _named(store, target.name)]
+    if single:
+        try:
+            return [await store.only()]
+        except InvalidArgumentError as error:
+            error.hint = f"write {target}:NAME; {error.hint}"
+            raise
+    found = await store.entries()
     if not found:
         raise NotFoundError(f"{target} is empty", hint="pack or copy something into it first")
-    if single and len({entry.digest for entry in found}) > 1:
-        names = ", ".join(sorted(name_of(e) or e.digest for e in found)[:10])
-        raise InvalidArgumentError(
-            f"{target} holds {len(found)} packages",
-            hint=f"choose one: {target}:NAME; it has {names}",
-        )
-    return found
+    # What has no name beside others that have one is not a package: a signature, an SBOM.
+    return [entry for entry in found if name_of(entry)] or found
+
+
+async def _named(store: Layout | ArchiveReader, name: str) -> Descriptor:
+    """Return the entry with a name, its annotations included, or the content with a digest."""
+    if as_digest(name) is None:
+        return find(await store.entries(), name)
+    wanted = await store.resolve(name)
+    return next((e for e in await store.entries() if e.digest == wanted.digest), wanted)
 
 
 def name_of(entry: Descriptor) -> str | None:
@@ -151,16 +158,17 @@ def reference_of(entry: Descriptor, target: Target) -> Reference:
     )
 
 
-def output_names(target: Target, name: str | None) -> list[str]:
+def output_names(target: Target, name: str | None, root: Descriptor | None = None) -> list[str]:
     """Return the names that content gets in an output.
 
     Args:
         target: the output.
         name: the reference that was asked for, or None.
+        root: the content, where it is known before.
 
     Raises:
         InvalidArgumentError: the output is a reference, which is its name already, and another
-            name was asked for.
+            name was asked for; or one with a digest that the content does not have.
         InvalidReferenceError: `name` is no reference.
     """
     if target.reference is not None:
@@ -168,8 +176,27 @@ def output_names(target: Target, name: str | None) -> list[str]:
             raise InvalidArgumentError(
                 "a name was given, but the output is a reference already", hint="leave out the name"
             )
-        reference = target.reference.with_default_tag()
-        return [reference.tag] if reference.tag else []
+        return pushed_tags(target.reference, root)
     if name is not None:
         return [str(Reference.parse(name).with_default_tag())]
     return [target.name] if target.name else []
+
+
+def pushed_tags(reference: Reference, root: Descriptor | None = None) -> list[str]:
+    """Return the tags for content that is pushed to a reference.
+
+    Args:
+        reference: where it goes.
+        root: the content; None is content whose digest is not known yet.
+
+    Raises:
+        InvalidArgumentError: the reference has a digest that the content does not have.
+    """
+    if reference.digest is not None and (root is None or root.digest != reference.digest):
+        raise InvalidArgumentError(
+            f"{reference} is to be written, but its digest "
+            + (f"is not {root.digest}" if root else "follows from what is written"),
+            hint="leave out the digest, and give a tag",
+        )
+    tag = reference.with_default_tag().tag
+    return [tag] if tag else []

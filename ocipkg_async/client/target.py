@@ -11,7 +11,7 @@ from typing import Literal, Self
 
 import anyio
 
-from ..errors import InvalidArgumentError, InvalidReferenceError
+from ..errors import InvalidArgumentError, InvalidReferenceError, NotFoundError
 from ..layout import detect
 from ..spec import Reference
 
@@ -19,7 +19,10 @@ Kind = Literal["registry", "layout", "archive"]
 
 _PREFIX = re.compile(r"(?P<kind>oci|oci-archive|docker):(?P<rest>.+)", re.DOTALL)
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
-_ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz")
+# How no reference begins: absolute, relative to here, home.
+_PATH = re.compile(rf"[/\\~]|\.{{1,2}}(?:[/\\]|$)|{_DRIVE.pattern}")
+_COMPRESSED_SUFFIXES = (".tar.gz", ".tgz", ".tar.zst")
+_ARCHIVE_SUFFIXES = (".tar", *_COMPRESSED_SUFFIXES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +52,8 @@ class Target:
 
         Raises:
             InvalidReferenceError: neither a path that is a layout or archive nor a reference.
-            InvalidArgumentError: a kind of target that is not supported.
+            InvalidArgumentError: a path to something else.
+            NotFoundError: a path to nothing.
         """
         prefixed = _PREFIX.fullmatch(text)
         if prefixed and prefixed["kind"] == "docker" and prefixed["rest"].startswith("//"):
@@ -62,14 +66,24 @@ class Target:
         found = await detect(path)
         if found is not None:
             return cls(kind=found, path=path)
-        if output and _looks_like_archive(text):
-            return cls(kind="archive", path=path)
-        if not output and await anyio.Path(path).exists():
+        if output:
+            if _looks_like_archive(text):
+                return cls(kind="archive", path=_uncompressed(path))
+        elif await anyio.Path(path).exists():
             raise InvalidArgumentError(
                 f"{text} is neither an image layout nor an oci-archive",
                 hint="pack it first, or name what is inside it",
             )
+        elif _looks_like_path(text):
+            raise NotFoundError(f"there is no file or folder {text}", hint="check the path")
         return cls(kind="registry", reference=_reference(text, output=output))
+
+    @property
+    def names(self) -> list[str]:
+        """What content from here is called in an archive or layout."""
+        if self.reference is not None:
+            return [str(self.reference.with_default_tag())]
+        return [self.name] if self.name else []
 
     def __str__(self) -> str:
         if self.reference is not None:
@@ -86,19 +100,43 @@ def _split_name(text: str) -> tuple[Path, str | None]:
 
 
 def _looks_like_archive(text: str) -> bool:
-    return text.endswith(_ARCHIVE_SUFFIXES) and ":" not in text.rpartition("/")[2]
+    rest = text[2:] if _DRIVE.match(text) else text
+    return rest.endswith(_ARCHIVE_SUFFIXES) and ":" not in re.split(r"[/\\]", rest)[-1]
+
+
+def _looks_like_path(text: str) -> bool:
+    """Whether a text that names nothing on this disk was meant to."""
+    return _PATH.match(text) is not None or (
+        _looks_like_archive(text) and not _is_full_reference(text)
+    )
+
+
+def _is_full_reference(text: str) -> bool:
+    try:
+        Reference.parse(text, strict=True)
+    except InvalidReferenceError:
+        return False
+    return True
+
+
+def _uncompressed(path: Path) -> Path:
+    """Return the path of an archive to write.
+
+    Raises:
+        InvalidArgumentError: its name promises compression.
+    """
+    if path.name.endswith(_COMPRESSED_SUFFIXES):
+        raise InvalidArgumentError(
+            f"{path}: archives are written without compression, since their layers have it",
+            hint="give it a name that ends in .tar",
+        )
+    return path
 
 
 def _reference(text: str, *, output: bool) -> Reference:
     try:
         return Reference.parse(text, strict=output)
     except InvalidReferenceError as error:
-        if (
-            not output
-            and ("/" in text or text.endswith(_ARCHIVE_SUFFIXES))
-            and Path(text).suffix == ".tar"
-        ):
-            error.hint = f"there is no file {text}; {error.hint}"
         if output:
             error.hint = (
                 f"{error.hint}; or write FILE.tar for an archive, oci:DIR for an image layout"
