@@ -145,13 +145,14 @@ class LocalStore:
 
         Raises:
             NotFoundError: the source lacks something, or the index has nothing for the platform.
+            InvalidPlatformError: a package for this platform cannot be named.
             IntegrityError: the source gave wrong bytes.
             InvalidPackageError: a layer cannot be unpacked safely.
             StorageError: the file system refused.
         """
+        name = to_name(reference, platform)
         async with self._locked(shared=True):
             manifest = await select_manifest(source, root, platform)
-            name = to_name(reference, platform)
             folder = self._folder(manifest.digest)
             async with file_lock(
                 self._locks / f"{manifest.digest.algorithm}-{manifest.digest.encoded}"
@@ -199,8 +200,17 @@ class LocalStore:
         return self._package(reference, platform, await select_manifest(self.layout, descriptor))
 
     async def packages(self) -> list[Package]:
-        """Return all installed packages, sorted by name."""
-        found = []
+        """Return all installed packages, sorted by name.
+
+        Raises:
+            InvalidLayoutError, StorageError: the store is damaged, or cannot be read.
+        """
+        # Nobody removes anything while manifests are read.
+        async with self._locked(shared=True):
+            return await self._named()
+
+    async def _named(self) -> list[Package]:
+        found: list[Package] = []
         for entry in await self.layout.entries():
             known = from_name((entry.annotations or {}).get(annotations.REF_NAME, ""))
             if known is not None:
@@ -232,32 +242,40 @@ class LocalStore:
         async with self._locked(shared=False):
             return await self._sweep()
 
-    async def verify(self) -> list[Problem]:
+    async def verify(self, *, limits: UnpackLimits | None = None) -> list[Problem]:
         """Read everything again, and unpack it again beside the store to compare every file.
+
+        Args:
+            limits: bounds for unpacking, as they were given to `install`.
 
         Returns:
             what is wrong; empty when nothing is.
+
+        Raises:
+            StorageError: a file cannot be read, or there is no space to unpack.
         """
         async with self._locked(shared=True):
             broken = [Problem(what="layout", message=str(p)) for p in await self.layout.verify()]
             if broken:
                 return broken  # files cannot be compared with blobs that are wrong themselves
             problems: list[Problem] = []
-            for package in await self.packages():
+            for package in await self._named():
                 what = to_name(package.reference, package.platform)
                 problems.extend(
-                    Problem(what=what, message=str(d)) for d in await self._compare(package)
+                    Problem(what=what, message=str(d)) for d in await self._compare(package, limits)
                 )
         return problems
 
-    async def _compare(self, package: Package) -> list[Difference]:
+    async def _compare(self, package: Package, limits: UnpackLimits | None) -> list[Difference]:
         manifest = await select_manifest(self.layout, package.descriptor)
         fresh = self._packages / temp_name()
         try:
-            await unpack_new(self.layout, manifest, fresh)
-            return await run_in_thread(compare, fresh, package.path)
+            await unpack_new(self.layout, manifest, fresh, limits=limits)
+            with storage_errors(f"read {package.path}"):
+                return await run_in_thread(compare, fresh, package.path)
         finally:
-            await run_in_thread(lambda: shutil.rmtree(fresh, ignore_errors=True))
+            with anyio.CancelScope(shield=True):
+                await run_in_thread(lambda: shutil.rmtree(fresh, ignore_errors=True))
 
     async def _sweep(self) -> Pruned:
         """Remove what no name leads to; the exclusive lock is held."""

@@ -22,6 +22,8 @@ class Difference:
 def compare(expected: Path, actual: Path) -> list[Difference]:
     """Return how the folder `actual` differs: kinds, contents, link targets, executability.
 
+    A folder that is not there differs as a whole.
+
     Args:
         expected: a folder, or a file that should be alone in the other one.
         actual: a folder.
@@ -34,6 +36,8 @@ def compare(expected: Path, actual: Path) -> list[Difference]:
     else:
         left = {expected.name: expected.stat()}
         expected = expected.parent
+    if not actual.is_dir():
+        return [Difference(str(actual), "is missing")]
     right = _entries(actual)
     found = [Difference(name, "is missing") for name in left.keys() - right.keys()]
     found += [Difference(name, "does not belong there") for name in right.keys() - left.keys()]
