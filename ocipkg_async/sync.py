@@ -25,7 +25,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import CancelledError, Future, wait
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -37,7 +37,7 @@ from anyio.from_thread import BlockingPortal
 from . import client as _async
 from .client import ClientOptions, Inspection
 from .copy import CopyReport
-from .errors import ClosedError
+from .errors import ClosedError, InvalidArgumentError
 from .events import OnEvent, ignore
 from .package import ArtifactFile, Compression, Unpack, UnpackReport
 from .spec import Descriptor, Platform, Reference
@@ -69,9 +69,14 @@ class _Bridge:
         self._thread.start()
         self._portal = ready.result()
 
+    @property
+    def inherited(self) -> bool:
+        """Whether this is a forked child, where the thread does not exist."""
+        return os.getpid() != self._pid
+
     def call(self, func: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a coroutine function in the loop and wait for it."""
-        if os.getpid() != self._pid:
+        if self.inherited:
             raise ClosedError(
                 "this client was opened before a fork", hint="open a new client in the child"
             )
@@ -85,15 +90,18 @@ class _Bridge:
             while not wait((future,), _SLICE_S).done:
                 pass
             return future.result()
+        except CancelledError as error:
+            raise ClosedError(
+                "the client was closed during this call", hint="end all calls before its block"
+            ) from error
         except BaseException:
             future.cancel()  # Ctrl-C: the task is cancelled in its loop
             raise
 
     def stop(self) -> None:
-        """End the loop and its thread."""
-        if os.getpid() == self._pid:
-            self._portal.start_task_soon(self._portal.stop).result()
-            self._thread.join()
+        """End the loop and its thread, after what still runs in it was cancelled."""
+        self._portal.start_task_soon(self._portal.stop, True).result()  # noqa: FBT003 - anyio's
+        self._thread.join()
 
 
 def _serve(ready: "Future[BlockingPortal]") -> None:
@@ -143,6 +151,10 @@ class Client:
 
     def __enter__(self) -> Self:
         """Open the client: start its thread."""
+        if self._open is not None:
+            raise InvalidArgumentError(
+                "the client is open already", hint="one `with` serves all calls, from any thread"
+            )
         bridge = _Bridge()
         try:
             bridge.call(self._client.__aenter__)
@@ -160,7 +172,8 @@ class Client:
     ) -> None:
         """Close all connections and end the thread."""
         bridge, self._open = self._open, None
-        if bridge is not None:
+        # A forked child has nothing to close: the parent has the connections.
+        if bridge is not None and not bridge.inherited:
             try:
                 bridge.call(self._client.__aexit__, kind, error, trace)
             finally:
@@ -168,7 +181,8 @@ class Client:
 
     def __del__(self) -> None:
         """Warn about a client that was not closed; its daemon thread ends with the process."""
-        if getattr(self, "_open", None) is not None:
+        bridge = getattr(self, "_open", None)
+        if bridge is not None and not bridge.inherited:
             warnings.warn(f"{self!r} was not closed", ResourceWarning, stacklevel=1, source=self)
 
     @property
