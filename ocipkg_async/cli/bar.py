@@ -89,9 +89,12 @@ class _Bar:
         if key in self._pieces:
             self._progress.update(self._pieces[key], completed=done)
 
-    @staticmethod
-    def _key(event: Event) -> tuple[str, str]:
-        return event.action, str(event.descriptor.digest) if event.descriptor else event.name
+    def _key(self, event: Event) -> tuple[str, str]:
+        """What tells the content apart: its digest, or its name if that came when it was started."""
+        named = event.action, event.name
+        if event.descriptor is None or named in self._pieces:
+            return named
+        return event.action, str(event.descriptor.digest)
 
     def _say(self, text: str) -> None:
         self._progress.console.print(printable(text), markup=False, highlight=False)

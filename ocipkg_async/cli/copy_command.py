@@ -3,7 +3,7 @@
 import click
 
 from .session import Session, command, descriptor_json
-from .text import size_text
+from .text import count_text, size_text
 
 
 @command(
@@ -34,16 +34,17 @@ async def copy(
     deep: bool,
     overwrite: bool,
 ) -> None:
-    """Copy content with everything below it from one target to another.
+    """Copy between registries, layouts and archives.
 
-    What the destination has is not moved again; between repositories of one registry it is mounted.
+    What the target names is copied with everything below it. What the destination has is not moved again; between repositories of one registry it is mounted.
     """
     async with session.client() as client:
         report = await client.copy(
             source, destination, platform=platform, deep=deep, overwrite=overwrite
         )
     session.note(
-        f"copied {len(report.copied)} ({size_text(report.bytes_copied)}), had {len(report.skipped)}"
+        f"copied {count_text(len(report.copied), 'blob or manifest', 'blobs and manifests')}"
+        f" ({size_text(report.bytes_copied)}); {len(report.skipped)} were there already"
     )
     session.result(
         report.root.digest,

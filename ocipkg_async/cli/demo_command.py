@@ -27,9 +27,9 @@ _OWN_SOURCE = Path(__file__).parent.parent
     "--to", metavar="REF", help="Use this name on a real registry; the package stays there."
 )
 async def demo(session: Session, path: Path | None, to: str | None) -> None:
-    """Pack a file or directory, push it, get it back and compare, on a registry of its own.
+    """Pack, push, get and compare, on a registry of its own.
 
-    PATH is this program's own source by default. Everything is temporary; nothing is left behind.
+    PATH is a file or directory, this program's own source by default. Everything is temporary; nothing is left behind.
     """
     source = path or _OWN_SOURCE
     steps = _Steps(session)

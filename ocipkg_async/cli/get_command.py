@@ -19,9 +19,10 @@ Example:
     "--platform", metavar="OS/ARCH", help="Which manifest of an index  [default: this host's]."
 )
 async def get(session: Session, reference: str, platform: str | None) -> None:
-    """Install a package into the local store, and print its path.
+    """Install a package and print its path.
 
-    What is installed already is not fetched again. The path is alone on stdout.
+    It goes into the local store. What is there already is not fetched again. The path is alone on
+    stdout.
     """
     async with session.client() as client:
         package = await client.get(reference, platform=platform)

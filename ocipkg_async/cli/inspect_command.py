@@ -17,7 +17,10 @@ from .text import printable, size_text, table
 @click.option("--platform", metavar="OS/ARCH", help="Show this manifest of an index.")
 @click.option("--raw", is_flag=True, help="Print the manifest or index byte for byte.")
 async def inspect(session: Session, target: str, platform: str | None, *, raw: bool) -> None:
-    """Show what a target holds: its manifest, or the manifests of an index."""
+    """Show what a target holds.
+
+    That is the parts of its manifest, or the manifests of an index.
+    """
     async with session.client() as client:
         found = await client.inspect(target, platform=platform)
     if raw:

@@ -12,7 +12,10 @@ from .session import Session, command
     "-t", "--tag", metavar="REF", help="Name to install it under  [default: the one it holds]."
 )
 async def load(session: Session, source: str, tag: str | None) -> None:
-    """Install what an archive or layout holds, and print the paths."""
+    """Install a package from an archive or layout.
+
+    All that have a name, where it holds several. Prints their paths.
+    """
     async with session.client() as client:
         packages = await client.load(source, name=tag)
     session.result(

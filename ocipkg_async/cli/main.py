@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import click
 
 from .._version import __version__
+from .exit_codes import INTERRUPTED
 
 COMMANDS: Mapping[str, str] = {
     "pack": "Make a package of files and directories.",
@@ -64,6 +65,14 @@ Environment:
 
 class _Group(click.Group):
     """A group that imports a command when it is called."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Import, parse and run the command; Ctrl-C at any time has an exit code of its own."""
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("interrupted", err=True)
+            raise SystemExit(INTERRUPTED) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)

@@ -6,7 +6,7 @@ import click
 
 from ..package import Unpack
 from .session import Session, command
-from .text import printable, size_text
+from .text import count_text, printable, size_text
 
 
 @command(
@@ -46,9 +46,10 @@ async def pull(
     overwrite: bool,
     unpack: Unpack,
 ) -> None:
-    """Write the files of a package, image or artifact into a folder.
+    """Write the files of a package into a folder.
 
-    All of them or none: they are verified and unpacked beside the folder first.
+    The package may be any image or artifact. All files are written or none: they are verified and
+    unpacked beside the folder first.
     """
     async with session.client() as client:
         report = await client.pull(
@@ -57,7 +58,7 @@ async def pull(
     for descriptor, reason in report.skipped:
         session.note(f"skipped {descriptor.digest.short}: {printable(reason)}")
     session.result(
-        f"{output}: {report.files} files, {size_text(report.bytes)}",
+        f"{output}: {count_text(report.files, 'file')}, {size_text(report.bytes)}",
         {
             "path": str(output),
             "files": report.files,

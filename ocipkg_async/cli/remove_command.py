@@ -10,7 +10,10 @@ from .session import Session, command
 @click.argument("reference")
 @click.option("--platform", metavar="OS/ARCH", help="The one installed with the same option.")
 async def remove(session: Session, reference: str, platform: str | None) -> None:
-    """Remove an installed package, and what no other one needs."""
+    """Remove an installed package.
+
+    What another one needs stays.
+    """
     async with session.client() as client:
         package = await client.remove(reference, platform=platform)
     session.note(f"removed {package.reference}")

@@ -1,5 +1,6 @@
 """``serve``: the embedded registry."""
 
+import signal
 from pathlib import Path
 
 import anyio
@@ -33,10 +34,10 @@ Example:
 async def serve(
     session: Session, folder: Path, host: str, port: int, *, insecure_listen: bool
 ) -> None:
-    """Run an OCI registry on a folder, until Ctrl-C.
+    """Run a registry on a folder.
 
-    The folder holds one image layout for each repository, which other tools can read. Requests are
-    logged on stderr.
+    It runs until Ctrl-C. The folder holds one image layout for each repository, which other tools can read. Requests are
+    logged on stderr. SIGTERM ends it as well, with exit code 0.
     """
 
     def log(request: RequestLog) -> None:
@@ -52,6 +53,16 @@ async def serve(
         session.note(f"serving {folder} at {registry.url}; stop with Ctrl-C")
         session.note(f"try: ocipkg-async push {registry.host}/notes:v1 README.md")
         session.result(registry.url, {"url": registry.url, "host": registry.host})
+        await _until_told()
+
+
+async def _until_told() -> None:
+    """Return when the system asks the program to end, as service managers do."""
+    try:
+        with anyio.open_signal_receiver(signal.SIGTERM) as signals:
+            async for _ in signals:
+                return
+    except NotImplementedError:  # Windows has no such signal
         await anyio.sleep_forever()
 
 

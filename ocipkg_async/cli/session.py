@@ -4,8 +4,8 @@ import functools
 import json
 import logging
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
@@ -16,7 +16,7 @@ import click
 from ..client import Client, ClientOptions
 from ..errors import OCIError
 from ..transport import TransportOptions
-from .exit_codes import INTERRUPTED, exit_code
+from .exit_codes import ERROR, exit_code
 from .progress import ProgressKind, display
 from .text import printable
 from .values import ByteSize
@@ -61,9 +61,9 @@ _SHARED = (
     click.option(
         "--progress",
         type=click.Choice(["auto", "bar", "plain", "json", "none"]),
+        metavar="HOW",
         default="auto",
-        show_default=True,
-        help="How to show progress, on stderr.",
+        help="Show progress on stderr as bar, plain, json or none  [default: bar on a terminal].",
     ),
 )
 _STORE = (
@@ -103,9 +103,9 @@ _REGISTRY = (
     click.option(
         "--concurrency",
         type=click.IntRange(min=1),
+        metavar="NUMBER",
         default=6,
-        show_default=True,
-        help="Blobs in flight.",
+        help="Blobs in flight  [default: 6].",
     ),
     click.option(
         "--max-manifest-size",
@@ -122,10 +122,34 @@ _PUSHING = (
         help="Push in chunks of this size instead of one request.",
     ),
 )
+# What all commands share comes last in their help.
+_SHARED_NAMES = frozenset(
+    {
+        "as_json",
+        "quiet",
+        "verbose",
+        "progress",
+        "store",
+        "authfile",
+        "plain_http",
+        "insecure",
+        "ca_file",
+        "client_cert",
+        "client_key",
+        "concurrency",
+        "max_manifest_size",
+        "chunk_size",
+    }
+)
 
 
 def command(
-    *, registry: bool = False, store: bool = False, pushing: bool = False, epilog: str | None = None
+    *,
+    registry: bool = False,
+    store: bool = False,
+    pushing: bool = False,
+    prepare: Callable[[dict[str, Any]], None] | None = None,
+    epilog: str | None = None,
 ) -> Callable[[Callable[Concatenate[Session, P], Awaitable[None]]], click.Command]:
     """Make a command of a coroutine function that takes a `Session` and its own options.
 
@@ -133,6 +157,8 @@ def command(
         registry: give it the options for registries.
         store: give it ``--store``.
         pushing: give it the options for uploads.
+        prepare: changes the command's own options before the event loop starts; it may wait for a
+            person, whose Ctrl-C an event loop would take for later.
         epilog: examples, below the help.
     """
 
@@ -140,14 +166,19 @@ def command(
         @functools.wraps(body)
         def run(**given: Any) -> None:
             session = _session(given)
-            _run(functools.partial(body, session, **given))
+            with _failing():
+                if prepare is not None:
+                    prepare(given)
+                anyio.run(functools.partial(body, session, **given))
 
         shared = (*_SHARED, *(_STORE if store else ()), *(_REGISTRY if registry else ()))
         wrapped: Callable[..., None] = run
         for option in reversed((*(_PUSHING if pushing else ()), *shared)):
             wrapped = option(wrapped)
         name = body.__module__.rpartition(".")[2].removesuffix("_command")
-        return click.command(name=name, epilog=epilog)(wrapped)
+        made = click.command(name=name, epilog=epilog)(wrapped)
+        made.params.sort(key=lambda parameter: parameter.name in _SHARED_NAMES)
+        return made
 
     return decorate
 
@@ -171,7 +202,8 @@ def _session(given: dict[str, Any]) -> Session:
         )
         if option in given
     }
-    options = _checked(lambda: ClientOptions(transport=TransportOptions(**transport), **client))
+    with _failing():
+        options = ClientOptions(transport=TransportOptions(**transport), **client)
     return Session(
         json=given.pop("as_json"),
         quiet=given.pop("quiet"),
@@ -180,28 +212,18 @@ def _session(given: dict[str, Any]) -> Session:
     )
 
 
-def _checked(make: Callable[[], ClientOptions]) -> ClientOptions:
+@contextmanager
+def _failing() -> Iterator[None]:
+    """Turn an error into a message and an exit code."""
     try:
-        return make()
+        yield
     except OCIError as error:
         _fail(error)
         raise SystemExit(exit_code(error)) from error
-
-
-def _run(body: Callable[[], Awaitable[None]]) -> None:
-    """Run a command to its end, and turn an error into a message and an exit code."""
-    try:
-        anyio.run(body)
-    except OCIError as error:
-        _fail(error)
-        raise SystemExit(exit_code(error)) from error
-    except KeyboardInterrupt:
-        click.echo("interrupted", err=True)
-        raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:
         # Whoever read our output has seen enough.
         sys.stderr.close()
-        raise SystemExit(1) from None
+        raise SystemExit(ERROR) from None
 
 
 def _fail(error: OCIError) -> None:

@@ -9,7 +9,10 @@ from .session import Session, command, descriptor_json
 @click.argument("target")
 @click.argument("names", nargs=-1, required=True, metavar="TAG...")
 async def tag(session: Session, target: str, names: tuple[str, ...]) -> None:
-    """Give what a target points to further tags, in the same repository or layout."""
+    """Give content further tags.
+
+    They are in the same repository or layout as TARGET.
+    """
     async with session.client() as client:
         descriptor = await client.tag(target, names)
     session.note(f"tagged {', '.join(names)}")

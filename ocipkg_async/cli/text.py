@@ -5,13 +5,19 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 def size_text(size: float) -> str:
     """Return a size in bytes with three digits or so: ``4.21 MiB``."""
-    for unit in _UNITS:
-        if size < 1024 or unit == _UNITS[-1]:
-            break
+    units = iter(_UNITS)
+    unit = next(units)
+    while size >= 1024 and unit != _UNITS[-1]:
         size /= 1024
+        unit = next(units)
     if unit == "B":
         return f"{size:.0f} B"
     return f"{size:.{2 if size < 10 else 1 if size < 100 else 0}f} {unit}"
+
+
+def count_text(count: int, one: str, many: str | None = None) -> str:
+    """Return a number of things: ``1 file``, ``2 files``."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def rate_text(size: int, seconds: float) -> str:

@@ -7,9 +7,9 @@ from .text import printable
 
 @command(store=True)
 async def verify(session: Session) -> None:
-    """Check every blob and every unpacked file of the installed packages.
+    """Check the installed packages byte by byte.
 
-    Prints what is wrong, and ends with exit code 5 if anything is.
+    Every blob is read, and every unpacked file is compared with what the package holds. Prints what is wrong, and ends with exit code 5 if anything is.
     """
     async with session.client() as client:
         problems = await client.verify()
@@ -20,6 +20,7 @@ async def verify(session: Session) -> None:
         [{"what": p.what, "message": p.message} for p in problems],
     )
     if problems:
+        session.note("to repair a package, remove it and get it again")
         raise SystemExit(INTEGRITY)
 
 
