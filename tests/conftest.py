@@ -51,7 +51,6 @@ def home(_homes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("HOME", home),
         ("USERPROFILE", home),
         ("DOCKER_CONFIG", home / ".docker"),
-        ("REGISTRY_AUTH_FILE", home / "auth.json"),
         ("XDG_CACHE_HOME", home / ".cache"),
         ("XDG_CONFIG_HOME", home / ".config"),
         ("XDG_DATA_HOME", home / ".local" / "share"),
@@ -67,5 +66,7 @@ def home(_homes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in [name for name in os.environ if name.startswith("OCIPKG_")]:
         if not name.startswith("OCIPKG_TEST_"):
             monkeypatch.delenv(name)
-    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    # Naming a file that does not exist would be an error.
+    for name in ("REGISTRY_AUTH_FILE", "DOCKER_AUTH_CONFIG", "SOURCE_DATE_EPOCH"):
+        monkeypatch.delenv(name, raising=False)
     return home
