@@ -3,7 +3,7 @@
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -93,7 +93,7 @@ class Operation:
         self._budget = RetryBudget(parts.options.retry, now_s=time.monotonic())
         self._need = Need(request.registry, self._registry, request.repository, request.scopes)
         trusted = origin_of(request.url) == self._registry
-        own = parts.options.headers if trusted else {}
+        own: Mapping[str, str] = parts.options.headers if trusted else {}
         self._first = Hop(
             method=request.method,
             url=request.url,

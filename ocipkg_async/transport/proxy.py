@@ -44,7 +44,7 @@ def proxy_for(origin: Origin, proxies: Mapping[str, str]) -> Proxy | None:
             hint="use an http proxy, or add the host to NO_PROXY",
         )
     user, _, place = parts.netloc.rpartition("@")
-    headers = {}
+    headers: dict[str, str] = {}
     if user:
         name, _, password = user.partition(":")
         pair = f"{unquote(name)}:{unquote(password)}".encode()

@@ -3,7 +3,7 @@
 import json
 import re
 import unicodedata
-from typing import Any
+from typing import Any, cast
 
 from ..errors import (
     DeniedError,
@@ -91,24 +91,20 @@ def parse_details(body: bytes) -> tuple[ErrorDetail, ...]:
         return ()
     if not isinstance(document, dict):
         return ()
-    entries: Any = document.get("errors")
+    fields = cast("dict[str, object]", document)
+    entries = fields.get("errors")
     if isinstance(entries, list):
-        found = [_detail(entry) for entry in entries[:_MAX_DETAILS] if isinstance(entry, dict)]
+        listed = cast("list[object]", entries)[:_MAX_DETAILS]
+        found = [_detail(cast("dict[str, object]", one)) for one in listed if isinstance(one, dict)]
         return tuple(detail for detail in found if detail.code or detail.message)
     # Token servers and proxies: {"error": …, "error_description": …}, {"message": …}, {"details": …}
-    code = _text(document.get("error") or document.get("code"))
-    message = next(
-        (
-            t
-            for key in ("error_description", "message", "details")
-            if (t := _text(document.get(key)))
-        ),
-        "",
-    )
+    code = _text(fields.get("error") or fields.get("code"))
+    texts = (_text(fields.get(key)) for key in ("error_description", "message", "details"))
+    message = next((text for text in texts if text), "")
     return (ErrorDetail(code, message),) if code or message else ()
 
 
-def _detail(entry: dict[str, Any]) -> ErrorDetail:
+def _detail(entry: dict[str, object]) -> ErrorDetail:
     return ErrorDetail(_text(entry.get("code")), _text(entry.get("message")))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 from ...errors import CredentialError, InvalidDocumentError, ProtocolError
@@ -69,7 +69,7 @@ def get_request(
     pairs = [("service", service)] if service else []
     pairs += [("scope", str(scope)) for scope in scopes]
     pairs.append(("client_id", CLIENT_ID))
-    headers = {}
+    headers: dict[str, str] = {}
     if credential is not None:
         headers["Authorization"] = basic(credential)
         pairs.append(("account", credential.username))
@@ -114,13 +114,14 @@ def parse_token(body: bytes, *, server: str, date: str | None = None) -> Token:
         raise ProtocolError(f"the token server {server} did not answer with JSON") from error
     if not isinstance(answer, dict):
         raise ProtocolError(f"the token server {server} did not answer with a JSON object")
-    value = answer.get("token") or answer.get("access_token")
+    fields = cast("dict[str, object]", answer)
+    value = fields.get("token") or fields.get("access_token")
     if not isinstance(value, str) or not value:
         raise ProtocolError(f"the token server {server} sent no token")
     if len(value) > MAX_TOKEN_CHARS or not _is_header_text(value):
         raise ProtocolError(f"the token server {server} sent a token that no header can carry")
-    refresh = answer.get("refresh_token")
-    life_s = _life_s(answer.get("expires_in")) - _age_s(answer.get("issued_at"), date)
+    refresh = fields.get("refresh_token")
+    life_s = _life_s(fields.get("expires_in")) - _age_s(fields.get("issued_at"), date)
     return Token(value, max(life_s, 0.0), refresh if isinstance(refresh, str) else "")
 
 
