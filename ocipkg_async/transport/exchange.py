@@ -22,6 +22,7 @@ from .urls import origin_of, redacted
 
 MAX_HEADER_BYTES = 32 << 10
 """Longest line and header of an answer; signed locations pass the library's 8 KiB."""
+_CLOSE_S = 5.0
 _INLINE_BYTES = 64 << 10
 """Bodies up to this size are written in one piece."""
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -81,7 +82,8 @@ class Connections:
     async def __aexit__(self, *_: object) -> None:
         session, self._session = self._session, None
         if session is not None:
-            with anyio.CancelScope(shield=True):
+            # A peer that does not take part in closing TLS must not keep the program from ending.
+            with anyio.move_on_after(_CLOSE_S, shield=True):
                 await session.close()
 
     @property
