@@ -22,7 +22,7 @@ from .store import (
     TagLister,
     Untagger,
 )
-from .threads import run_in_thread
+from .threads import finish_in_thread, run_in_thread
 
 __all__ = [
     "BlobReader",
@@ -50,6 +50,7 @@ __all__ = [
     "Untagger",
     "fetch_bytes",
     "fetch_document",
+    "finish_in_thread",
     "run_in_thread",
     "select_manifest",
     "verified",

@@ -40,6 +40,34 @@ async def run_in_thread(function: Callable[[*Ts], T], *args: *Ts) -> T:
         raise
 
 
+async def finish_in_thread(function: Callable[[*Ts], object], *args: *Ts) -> None:
+    """Run blocking clean-up in a worker thread, wholly and once, however often it is cancelled.
+
+    For ``finally`` blocks: a shielded scope holds back anyio's cancellation, but not asyncio's,
+    which may come before the thread has begun. It is raised when the work is done.
+    """
+    turn = threading.Lock()
+    done = False
+
+    def run() -> None:
+        nonlocal done
+        with turn:
+            if not done:
+                done = True
+                function(*args)
+
+    cancelled: BaseException | None = None
+    with anyio.CancelScope(shield=True):
+        while True:
+            try:
+                await to_thread.run_sync(run)
+                break
+            except anyio.get_cancelled_exc_class() as error:
+                cancelled = error
+    if cancelled is not None:
+        raise cancelled
+
+
 async def _pause() -> None:
     try:
         await anyio.sleep(_POLL_S)

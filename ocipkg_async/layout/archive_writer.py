@@ -13,7 +13,7 @@ from typing import Self
 
 import anyio
 
-from ..content import BlobReader, BytesSource, Source, run_in_thread, verified
+from ..content import BlobReader, BytesSource, Source, finish_in_thread, run_in_thread, verified
 from ..content.reader import READ_BYTES
 from ..errors import ClosedError, NotFoundError, storage_errors
 from ..spec import Descriptor, Digest, Digester, media_types
@@ -235,8 +235,7 @@ class ArchiveWriter(IndexedStore):
     async def _close(self) -> None:
         file, self._file = self._file, None
         if file is not None:
-            with anyio.CancelScope(shield=True):
-                await run_in_thread(file.detach)
+            await finish_in_thread(file.detach)
 
     def _open_file(self) -> RandomFile:
         if self._file is None:

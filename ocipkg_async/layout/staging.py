@@ -7,9 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-from anyio import CancelScope
-
-from ..content import run_in_thread
+from ..content import finish_in_thread, run_in_thread
 from ..content.files import sync_folder, temp_name
 from ..errors import AlreadyExistsError, storage_errors
 
@@ -121,5 +119,4 @@ async def staged_file(
         await run_in_thread(partial(file._open, make_folder))  # noqa: SLF001
         yield file
     finally:
-        with CancelScope(shield=True):
-            await run_in_thread(file._discard)  # noqa: SLF001
+        await finish_in_thread(file._discard)  # noqa: SLF001

@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
@@ -12,7 +13,7 @@ from typing import NoReturn, Self
 import anyio
 from aiohttp import web
 
-from ..content import run_in_thread
+from ..content import finish_in_thread, run_in_thread
 from ..content.locks import file_lock
 from ..errors import (
     ClosedError,
@@ -232,8 +233,7 @@ async def _folder(root: Path | None) -> AsyncIterator[Path]:
         yield folder
     finally:
         if root is None:
-            with anyio.CancelScope(shield=True):
-                await run_in_thread(lambda: shutil.rmtree(folder, ignore_errors=True))
+            await finish_in_thread(partial(shutil.rmtree, folder, ignore_errors=True))
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from aiohttp import ClientError, StreamReader
 from aiohttp.web import RequestPayloadError
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from ..content import run_in_thread
+from ..content import finish_in_thread, run_in_thread
 from ..content.files import write_all
 from ..content.reader import READ_BYTES
 from ..content.sources import FileSource
@@ -180,5 +180,4 @@ async def discard(*sessions: UploadSession) -> None:
                 session.file.unlink(missing_ok=True)
 
     if sessions:
-        with anyio.CancelScope(shield=True):
-            await run_in_thread(remove)
+        await finish_in_thread(remove)

@@ -16,13 +16,14 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 import anyio
 import platformdirs
 
-from ..content import Fetcher, run_in_thread, select_manifest
+from ..content import Fetcher, finish_in_thread, run_in_thread, select_manifest
 from ..content.files import TEMP_PREFIX, temp_name
 from ..content.locks import file_lock
 from ..copy import copy_graph
@@ -274,8 +275,7 @@ class LocalStore:
             with storage_errors(f"read {package.path}"):
                 return await run_in_thread(compare, fresh, package.path)
         finally:
-            with anyio.CancelScope(shield=True):
-                await run_in_thread(lambda: shutil.rmtree(fresh, ignore_errors=True))
+            await finish_in_thread(partial(shutil.rmtree, fresh, ignore_errors=True))
 
     async def _sweep(self) -> Pruned:
         """Remove what no name leads to; the exclusive lock is held."""

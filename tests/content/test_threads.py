@@ -6,7 +6,7 @@ import threading
 import anyio
 import pytest
 
-from ocipkg_async.content import run_in_thread
+from ocipkg_async.content import finish_in_thread, run_in_thread
 
 
 class Work:
@@ -94,3 +94,39 @@ async def test_cancelled_before_it_began_it_never_begins() -> None:
         await task
     await run_in_thread(int)
     assert not work.begun.is_set()
+
+
+@pytest.mark.parametrize("turns", range(6))
+@pytest.mark.parametrize("times", [1, 3])
+async def test_clean_up_is_done_once_wherever_it_is_cancelled(turns: int, times: int) -> None:
+    done: list[int] = []
+    task = asyncio.create_task(finish_in_thread(done.append, 1))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    was_done = task.done()
+    begun = turns > 0
+    for _ in range(times):
+        task.cancel()
+        await asyncio.sleep(0)
+    if was_done:
+        await task
+    elif begun:
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    else:
+        await asyncio.wait([task])
+        return  # asyncio never let it begin
+    assert done == [1]
+
+
+async def test_clean_up_in_a_cancelled_scope_is_done() -> None:
+    done: list[int] = []
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await finish_in_thread(done.append, 1)
+    assert done == [1]
+
+
+async def test_clean_up_passes_its_exception_on() -> None:
+    with pytest.raises(ZeroDivisionError):
+        await finish_in_thread(divmod, 7, 0)
