@@ -26,7 +26,7 @@
     ├── StorageError                            local file system
     │   └── DiskFullError
     ├── ClosedError                             client used before entering or after leaving it
-    └── MultipleErrors                          several operations failed; see ``errors``
+    └── MultipleErrors                          several failed in different ways; see ``errors``
 
 Each carries an optional ``hint``: what to do next, one sentence for a person. Fields are plain
 values, so an error can be logged, pickled or shown without touching the network objects it
@@ -281,7 +281,7 @@ class ClosedError(OCIError):
 
 
 class MultipleErrors(OCIError):  # noqa: N818 - it holds errors, it is not one more kind
-    """Several concurrent operations failed.
+    """Several concurrent operations failed, in different ways.
 
     Attributes:
         errors: the failures, in no particular order.
@@ -328,8 +328,10 @@ def storage_errors(action: str) -> Iterator[None]:
 def single_error() -> Iterator[None]:
     """Turn the exception group of a task group into one exception.
 
-    A group of one is replaced by its member; several `OCIError` become `MultipleErrors`. A group
-    that holds anything else (a bug, a `KeyboardInterrupt`) is passed on as it is.
+    A group of one is replaced by its member; several `OCIError` of one class by the first, so that
+    callers catch it as what it is, with notes about the others; several of different classes
+    become `MultipleErrors`. A group that holds anything else (a bug, a `KeyboardInterrupt`) is
+    passed on as it is.
     """
     try:
         yield
@@ -341,10 +343,14 @@ def single_error() -> Iterator[None]:
         if len(known) != len(leaves):
             raise
         texts = sorted({str(leaf) for leaf in known})
+        if len({type(leaf) for leaf in known}) == 1:
+            first = known[0]
+            for text in texts:
+                if text != str(first):
+                    first.add_note(f"and {text}")
+            raise first from first.__cause__
         hint = next((leaf.hint for leaf in known if leaf.hint), None)
-        message = (
-            texts[0] if len(texts) == 1 else f"{len(known)} operations failed: " + "; ".join(texts)
-        )
+        message = f"{len(known)} operations failed: " + "; ".join(texts)
         raise MultipleErrors(message, errors=known, hint=hint) from group
 
 
