@@ -8,6 +8,7 @@ Example:
             print(package.path)
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +16,13 @@ from typing import Self
 
 from ..content import ReadStore, ReferrersLister, Store, select_manifest
 from ..copy import CopyReport, copy_graph
-from ..errors import ClosedError, InvalidArgumentError, NotFoundError, UnsupportedError
+from ..errors import (
+    ClosedError,
+    InvalidArgumentError,
+    InvalidPlatformError,
+    NotFoundError,
+    UnsupportedError,
+)
 from ..events import Action, OnEvent, ignore
 from ..layout import ArchiveWriter
 from ..package import (
@@ -42,7 +49,8 @@ class Client:
 
     Use it as an async context manager; it owns the connections. One client serves any number of
     concurrent calls, in one event loop. A target is a reference, ``oci:DIR[:name]``,
-    ``oci-archive:FILE[:name]``, or the path of a layout or archive.
+    ``oci-archive:FILE[:name]``, or the path of a layout or archive. A platform is written
+    ``linux/arm64``, or as a target triple such as ``aarch64-unknown-linux-gnu``.
 
     Args:
         options: how it works; `ClientOptions` has the defaults.
@@ -585,7 +593,12 @@ def _reference(value: str | Reference) -> Reference:
 
 
 def _platform(value: str | Platform | None) -> Platform | None:
-    return Platform.parse(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    if "-" in value and "/" not in value:
+        with contextlib.suppress(InvalidPlatformError):
+            return Platform.from_target_triple(value)
+    return Platform.parse(value)
 
 
 async def _target(value: str | Reference, *, output: bool = False) -> Target:

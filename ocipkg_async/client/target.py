@@ -63,13 +63,13 @@ class Target:
             kind: Kind = "layout" if prefixed["kind"] == "oci" else "archive"
             return cls(kind=kind, path=path, name=name)
         path = Path(text)
-        found = await detect(path)
+        found = await detect(path) if text else None
         if found is not None:
             return cls(kind=found, path=path)
         if output:
             if _looks_like_archive(text):
                 return cls(kind="archive", path=_uncompressed(path))
-        elif await anyio.Path(path).exists():
+        elif text and await anyio.Path(path).exists():
             raise InvalidArgumentError(
                 f"{text} is neither an image layout nor an oci-archive",
                 hint="pack it first, or name what is inside it",
