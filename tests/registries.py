@@ -86,6 +86,14 @@ async def embedded() -> AsyncIterator[EmbeddedRegistry]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def threaded_registry() -> Iterator[RunningRegistry]:
+    """Our own registry in another thread's event loop, for callers that block."""
+    server = EmbeddedRegistry()
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(server):
+        yield RunningRegistry(host=server.host)
+
+
 @pytest.fixture(
     params=["embedded", pytest.param("docker-registry", marks=pytest.mark.interop)],
 )
