@@ -96,6 +96,14 @@ async def test_a_blob_that_breaks_off_again_and_again_arrives_while_tries_are_le
         assert await read(repository, descriptor) == data
 
 
+async def test_a_broken_connection_gives_its_place_to_the_next() -> None:
+    async with watched() as server, opened(server.host, connections_per_host=1) as repository:
+        descriptor, data = await push_blob(repository, SIZE)
+        server.faults.drop_blob_at, server.faults.times = 1000, 2
+        with anyio.fail_after(20):
+            assert await read(repository, descriptor) == data
+
+
 async def test_tries_are_counted_over_all_connections() -> None:
     async with watched() as server, opened(server.host) as repository:
         descriptor, _ = await push_blob(repository, SIZE)

@@ -742,6 +742,7 @@ async def test_d72_a_refused_mount_is_asked_once_and_pushed(status: int) -> None
     assert [one.method for one in server.seen] == ["POST", "POST", "PUT"]
     digest = descriptor.digest.replace(":", "%3A")
     assert server.seen[0].path.endswith(f"?mount={digest}&from=other%2Fplace")
+    assert server.seen[1].path.endswith("/blobs/uploads/")
 
 
 async def test_a_copy_beside_moves_no_byte(registry: RunningRegistry, repository_name: str) -> None:
