@@ -38,7 +38,8 @@ def as_digest(name: str) -> Digest | None:
 def check_name(name: str) -> str:
     """Return `name` if it may be written as a name (I-04, O-11).
 
-    Allowed are the image specification's grammar, any tag, and any full reference.
+    Allowed are the image specification's grammar, any tag, and any full reference, also with words
+    behind a ``+`` as the local store writes platforms.
 
     Raises:
         InvalidReferenceError: it is none of these, or a digest.
@@ -48,9 +49,9 @@ def check_name(name: str) -> str:
             f"{name[:100]!r} looks like a digest and cannot be a name",
             hint="choose a tag such as v1",
         )
-    if len(name) <= _MAX_LENGTH and (
-        _GRAMMAR.fullmatch(name) or is_tag(name) or _reference(name) is not None
-    ):
+    text, plus, words = name.partition("+")
+    full = _reference(text) is not None and (not plus or _GRAMMAR.fullmatch(words))
+    if len(name) <= _MAX_LENGTH and (full or _GRAMMAR.fullmatch(name) or is_tag(name)):
         return name
     raise InvalidReferenceError(
         f"{name[:100]!r} cannot be a name in an image layout",

@@ -27,8 +27,8 @@ from ..content import Fetcher, finish_in_thread, run_in_thread, select_manifest
 from ..content.files import TEMP_PREFIX, temp_name
 from ..content.locks import file_lock
 from ..copy import copy_graph
-from ..errors import NotFoundError, storage_errors
-from ..events import OnEvent, ignore
+from ..errors import IntegrityError, InvalidDocumentError, NotFoundError, storage_errors
+from ..events import OnEvent, Warned, ignore
 from ..layout import Layout
 from ..package import UnpackLimits, unpack_new
 from ..spec import Descriptor, Digest, Manifest, Platform, Reference, annotations
@@ -82,7 +82,7 @@ class Pruned:
     """What `LocalStore.prune` removed.
 
     Attributes:
-        blobs: how many blobs.
+        blobs: how many blobs and manifests.
         packages: how many unpacked folders without a name.
         bytes: bytes of the blobs.
     """
@@ -170,13 +170,12 @@ class LocalStore:
                 if not await run_in_thread(folder.is_dir):
                     with storage_errors(f"create {folder.parent}"):
                         await anyio.Path(folder.parent).mkdir(parents=True, exist_ok=True)
-                    await unpack_new(
-                        self.layout,
-                        manifest,
-                        folder,
-                        limits=limits or UnpackLimits(),
-                        on_event=on_event,
+                    report = await unpack_new(
+                        self.layout, manifest, folder, limits=limits, on_event=on_event
                     )
+                    for layer, reason in report.skipped:
+                        text = f"{layer.digest.short} is left out: {reason}"
+                        on_event(Warned(action="unpack", descriptor=layer, text=text))
                 await self.layout.tag(manifest.descriptor, name)
         return self._package(reference, platform, manifest)
 
@@ -186,19 +185,35 @@ class LocalStore:
         Raises:
             NotFoundError: it is not installed.
         """
-        wanted = to_name(reference, platform)
-        names = {
-            d.annotations.get(annotations.REF_NAME): d
-            for d in await self.layout.entries()
-            if d.annotations
-        }
-        descriptor = names.get(wanted)
-        if descriptor is None:
-            raise NotFoundError(
-                f"{wanted} is not installed",
-                hint=f"install it with: ocipkg-async get {reference.with_default_tag()}",
-            )
+        descriptor = await self._entry(reference, platform)
         return self._package(reference, platform, await select_manifest(self.layout, descriptor))
+
+    async def _entry(self, reference: Reference, platform: Platform | None) -> Descriptor:
+        wanted = to_name(reference, platform)
+        for entry in await self.layout.entries():
+            if (entry.annotations or {}).get(annotations.REF_NAME) == wanted:
+                return entry.plain()
+        raise NotFoundError(
+            f"{wanted} is not installed",
+            hint=f"install it with: ocipkg-async get {reference.with_default_tag()}"
+            + (f" --platform {platform}" if platform else ""),
+        )
+
+    async def _listed(
+        self, reference: Reference, platform: Platform | None, descriptor: Descriptor
+    ) -> Package:
+        """Describe a package for a list; `verify` tells of damage, and removing must mend it."""
+        try:
+            manifest = await select_manifest(self.layout, descriptor)
+        except (IntegrityError, InvalidDocumentError, NotFoundError):
+            return Package(
+                reference=reference.with_default_tag(),
+                platform=platform,
+                descriptor=descriptor,
+                path=self._folder(descriptor.digest),
+                size=descriptor.size,
+            )
+        return self._package(reference, platform, manifest)
 
     async def packages(self) -> list[Package]:
         """Return all installed packages, sorted by name.
@@ -215,8 +230,7 @@ class LocalStore:
         for entry in await self.layout.entries():
             known = from_name((entry.annotations or {}).get(annotations.REF_NAME, ""))
             if known is not None:
-                manifest = await select_manifest(self.layout, entry.plain())
-                found.append(self._package(*known, manifest))
+                found.append(await self._listed(*known, entry.plain()))
         return sorted(found, key=lambda p: to_name(p.reference, p.platform))
 
     async def remove(self, reference: Reference, platform: Platform | None = None) -> Package:
@@ -227,7 +241,8 @@ class LocalStore:
             StorageError: the file system refused.
         """
         async with self._locked(shared=False):
-            package = await self.find(reference, platform)
+            entry = await self._entry(reference, platform)
+            package = await self._listed(reference, platform, entry)
             await self.layout.untag(to_name(reference, platform))
             await self._sweep()
         return package
@@ -279,19 +294,27 @@ class LocalStore:
 
     async def _sweep(self) -> Pruned:
         """Remove what no name leads to; the exclusive lock is held."""
-        for entry in await self.layout.entries():
-            if from_name((entry.annotations or {}).get(annotations.REF_NAME, "")) is None:
-                await self.layout.delete(entry.plain())
+        documents = [
+            entry.plain()
+            for entry in await self.layout.entries()
+            if from_name((entry.annotations or {}).get(annotations.REF_NAME, "")) is None
+        ]
+        for document in documents:
+            await self.layout.delete(document)
         kept = {self._folder(entry.digest) for entry in await self.layout.entries()}
         blobs = await self.layout.collect(grace_s=0)
         with storage_errors(f"clean {self._packages}"):
             packages = await run_in_thread(self._remove_folders, kept)
-        return Pruned(blobs=len(blobs), packages=packages, bytes=sum(size for _, size in blobs))
+        return Pruned(
+            blobs=len(documents) + len(blobs),
+            packages=packages,
+            bytes=sum(d.size for d in documents) + sum(size for _, size in blobs),
+        )
 
     def _remove_folders(self, kept: set[Path]) -> int:
         removed = 0
         for folder in self._packages.glob("*/*"):
-            if folder not in kept:
+            if folder not in kept and not folder.parent.name.startswith(TEMP_PREFIX):
                 # Out of sight first: a folder is there whole or not at all.
                 hidden = self._packages / temp_name()
                 folder.rename(hidden)

@@ -1,7 +1,7 @@
 """How installed packages are named in the store's image layout.
 
 The name is the full reference; where a platform was asked for, it follows behind a ``+``, which no
-tag can hold: ``ghcr.io/org/pkg:v1+linux+arm+v7``, ``…+windows:10.0.17763+amd64``. Both are valid
+tag can hold: ``ghcr.io/org/pkg:v1+linux+arm+v7``, ``…+windows:10.0.17763+amd64``. These are
 ``ref.name`` values, so other tools list and read the store's layout.
 """
 
