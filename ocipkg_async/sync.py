@@ -21,9 +21,12 @@ called from several threads. What to know:
 import asyncio
 import contextlib
 import os
+import select
+import selectors
 import sys
 import threading
 import warnings
+import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, wait
 from functools import partial
@@ -62,12 +65,16 @@ class _Bridge:
 
     def __init__(self) -> None:
         self._pid = os.getpid()
-        ready: Future[BlockingPortal] = Future()
+        self._selector = (
+            selectors.EpollSelector() if sys.platform == "linux" else selectors.DefaultSelector()
+        )
+        ready: Future[tuple[BlockingPortal, asyncio.AbstractEventLoop]] = Future()
         self._thread = threading.Thread(
-            target=_serve, args=(ready,), name="ocipkg-async", daemon=True
+            target=_serve, args=(ready, self._selector), name="ocipkg-async", daemon=True
         )
         self._thread.start()
-        self._portal = ready.result()
+        self._portal, self._loop = ready.result()
+        _bridges.add(self)
 
     @property
     def inherited(self) -> bool:
@@ -98,24 +105,56 @@ class _Bridge:
             future.cancel()  # Ctrl-C: the task is cancelled in its loop
             raise
 
+    def let_go(self) -> None:
+        """Cut what a forked child inherited off from the parent.
+
+        Connections that the child's interpreter throws away would otherwise be taken out of the
+        parent's epoll set, which a fork shares, and the parent would wait for them for ever.
+        """
+        self._loop.set_exception_handler(lambda _loop, _context: None)
+        if sys.platform == "linux":
+            with select.epoll() as fresh:
+                os.dup2(fresh.fileno(), self._selector.fileno(), inheritable=False)
+
     def stop(self) -> None:
         """End the loop and its thread, after what still runs in it was cancelled."""
         self._portal.start_task_soon(self._portal.stop, True).result()  # noqa: FBT003 - anyio's
         self._thread.join()
 
 
-def _serve(ready: "Future[BlockingPortal]") -> None:
+_bridges: weakref.WeakSet[_Bridge] = weakref.WeakSet()
+
+
+def _let_go() -> None:
+    """In a forked child: leave what the parent has open alone."""
+    for bridge in list(_bridges):
+        bridge.let_go()
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_let_go)
+
+
+def _serve(
+    ready: "Future[tuple[BlockingPortal, asyncio.AbstractEventLoop]]",
+    selector: selectors.BaseSelector,
+) -> None:
     async def main() -> None:
         async with BlockingPortal() as portal:
-            ready.set_result(portal)
+            ready.set_result((portal, asyncio.get_running_loop()))
             await portal.sleep_until_stopped()
 
+    options: dict[str, object] = {}
+    if sys.platform != "win32":  # its loops do without
+        options["loop_factory"] = partial(asyncio.SelectorEventLoop, selector)
     try:
-        anyio.run(main)
+        anyio.run(main, backend_options=options)
     except BaseException as error:
         if ready.done():
             raise
         ready.set_exception(error)
+    finally:
+        selector.close()
 
 
 def _warn_in_loop() -> None:
