@@ -1,0 +1,160 @@
+"""Typical uses of the public interface: never run, only read by type checkers."""
+
+from pathlib import Path
+from typing import assert_type
+
+import ocipkg_async
+import ocipkg_async.sync
+from ocipkg_async import (
+    ArchiveReader,
+    ArchiveWriter,
+    ArtifactFile,
+    BytesSource,
+    Client,
+    ClientOptions,
+    Compression,
+    CopyReport,
+    Credential,
+    Descriptor,
+    Digest,
+    EmbeddedRegistry,
+    Event,
+    FileSource,
+    Index,
+    Inspection,
+    Layout,
+    LocalStore,
+    Manifest,
+    OCIError,
+    Package,
+    Platform,
+    Reference,
+    Repository,
+    StaticCredentials,
+    TransportOptions,
+    UnpackLimits,
+    UnpackReport,
+    errors,
+)
+from ocipkg_async.events import Finished, Progressed
+from ocipkg_async.server import Faults
+from ocipkg_async.store import Problem, Pruned
+
+
+def show(event: Event) -> None:
+    if isinstance(event, Progressed):
+        assert_type(event.done, int)
+        assert_type(event.total, int | None)
+    elif isinstance(event, Finished) and event.descriptor is not None:
+        assert_type(event.descriptor.digest, Digest)
+
+
+async def packages(client: Client) -> None:
+    packed = await client.pack(
+        [Path("build")],
+        "pkg.tar",
+        name="ghcr.io/org/pkg:v1",
+        compression=Compression(algorithm="zstd", level=3),
+        annotations={"org.opencontainers.image.version": "1"},
+        overwrite=True,
+    )
+    assert_type(packed, Descriptor)
+    assert_type(await client.push("pkg.tar"), list[tuple[Reference, Descriptor]])
+    package = await client.get("ghcr.io/org/pkg:v1", platform="linux/arm64")
+    assert_type(package, Package)
+    assert_type(package.path, Path)
+    assert_type(package.platform, Platform | None)
+    assert_type(await client.load("pkg.tar"), list[Package])
+    assert_type(await client.save(package.reference, "other.tar"), Descriptor)
+    assert_type(await client.find(package.reference), Package)
+    assert_type(await client.packages(), list[Package])
+    assert_type(await client.prune(), Pruned)
+    assert_type(await client.verify(), list[Problem])
+    assert_type(await client.remove("ghcr.io/org/pkg:v1"), Package)
+    assert_type(await client.local_store(), LocalStore)
+
+
+async def artifacts(client: Client) -> None:
+    files = [ArtifactFile.parse("data.json:application/json"), ArtifactFile.parse("docs")]
+    pushed = await client.push_files("ghcr.io/org/notes:v1", files, artifact_type="a/b")
+    assert_type(pushed, Descriptor)
+    report = await client.pull("ghcr.io/org/notes:v1", Path("out"), unpack_directories="never")
+    assert_type(report, UnpackReport)
+    assert_type(report.skipped, tuple[tuple[Descriptor, str], ...])
+
+
+async def looking(client: Client) -> None:
+    assert_type(await client.resolve("ghcr.io/org/pkg:v1"), Descriptor)
+    found = await client.inspect("oci:layout:v1")
+    assert_type(found, Inspection)
+    assert_type(found.document, Manifest | Index)
+    if isinstance(found.document, Manifest):
+        assert_type(found.document.layers, tuple[Descriptor, ...])
+    else:
+        assert_type(found.document.manifests, tuple[Descriptor, ...])
+    assert_type(await client.copy("ghcr.io/a/b:v1", "oci:layout"), CopyReport)
+    assert_type(await client.referrers("ghcr.io/a/b:v1", artifact_type="a/b"), list[Descriptor])
+    assert_type(await client.tag("ghcr.io/a/b:v1", ["v2"]), Descriptor)
+    assert_type(await client.tags("ghcr.io/a/b"), list[str])
+    assert_type(await client.repositories("localhost:5000"), list[str])
+
+
+async def stores(client: Client) -> None:
+    repository = client.repository("ghcr.io/org/pkg")
+    assert_type(repository, Repository)
+    data = b"some bytes"
+    blob = Descriptor.of(data, "application/octet-stream")
+    await repository.push(blob, BytesSource(data))
+    async with repository.fetch(blob) as reader:
+        assert_type(await reader.read(1 << 20), bytes)
+    layout = await Layout.open(Path("layout"), create=True)
+    await layout.push(blob, FileSource(Path("file")))
+    async with ArchiveReader.open(Path("pkg.tar")) as archive:
+        assert_type(await archive.tags(), list[str])
+    async with ArchiveWriter.open(Path("new.tar")) as writer:
+        await writer.push(blob, BytesSource(data))
+    manifest = Manifest.build(config=blob, layers=(blob,), artifact_type="a/b")
+    assert_type(manifest.digest, Digest)
+    assert_type(manifest.raw, bytes)
+
+
+async def settings() -> None:
+    options = ClientOptions(
+        store=Path("store"),
+        concurrency=4,
+        limits=UnpackLimits(entries=1000),
+        transport=TransportOptions(connect_timeout_s=5, ca_file=Path("ca.pem")),
+    )
+    credentials = StaticCredentials({"ghcr.io": Credential(username="a", password="b")})
+    async with Client(options, credentials=credentials, on_event=show) as client:
+        assert_type(client, Client)
+        await packages(client)
+        assert_type(await client.login("ghcr.io", "a", "b"), str)
+        assert_type(await client.logout("ghcr.io"), bool)
+
+
+async def registry() -> None:
+    async with EmbeddedRegistry(faults=Faults(refuse_next=1)) as running:
+        assert_type(running.url, str)
+
+
+def blocking() -> None:
+    with ocipkg_async.sync.Client(ClientOptions(), on_event=show) as client:
+        assert_type(client, ocipkg_async.sync.Client)
+        package = client.get(Reference.parse("ghcr.io/org/pkg:v1"), platform=Platform.host())
+        assert_type(package, Package)
+        assert_type(client.tags("ghcr.io/org/pkg"), list[str])
+        assert_type(client.pull("ghcr.io/org/pkg:v1", Path("out")), UnpackReport)
+        assert_type(client.push("pkg.tar", to="ghcr.io/a/b:v1"), list[tuple[Reference, Descriptor]])
+
+
+def failures() -> None:
+    try:
+        blocking()
+    except errors.UnauthorizedError as error:
+        assert_type(error.status, int)
+    except errors.IntegrityError as error:
+        assert_type(error.expected, str)
+    except OCIError as error:
+        assert_type(error.hint, str | None)
+    assert_type(ocipkg_async.__version__, str)
