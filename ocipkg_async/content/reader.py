@@ -6,12 +6,16 @@ There is one verifying reader; every store wraps its own raw stream in it.
 from collections.abc import Callable
 from typing import Protocol
 
+import anyio
+from anyio import to_thread
+
 from ..errors import (
     DigestMismatchError,
     IntegrityError,
     LimitExceededError,
     TooLongError,
     TooShortError,
+    single_error,
 )
 from ..spec import Descriptor, Digester
 from .threads import run_in_thread
@@ -51,6 +55,7 @@ class BlobReader:
         self.on_bytes: Callable[[int], None] | None = None
         self._stream = stream
         self._digester = Digester(descriptor.digest.algorithm)
+        self._received = 0
         self._ended = False
         self._failure: IntegrityError | None = None
 
@@ -91,13 +96,26 @@ class BlobReader:
                 self._digester.update(data)
                 write(data)
 
-        while not self._ended:
-            # Pieces are handed on as they came: joining them costs as much as hashing, since each
-            # joined buffer is fresh memory that the system has to clear (0.8 s of CPU a GiB).
-            pieces = await self._gather(READ_BYTES)
-            if pieces:
-                await run_in_thread(consume, pieces)
-            await self._check_end(more=bool(pieces))
+        async def work(pieces: list[bytes], done: anyio.Event) -> None:
+            await to_thread.run_sync(consume, pieces)
+            done.set()
+
+        if self._ended:
+            return
+        done = anyio.Event()
+        done.set()
+        with single_error():
+            async with anyio.create_task_group() as group:
+                # The next pieces are received while a thread hashes and writes these: a fifth
+                # less time for a GiB on two cores. They are handed on as they came; joining them
+                # would cost as much as hashing, since a joined buffer is memory fresh from the system.
+                while pieces := await self._gather(READ_BYTES):
+                    await done.wait()
+                    done = anyio.Event()
+                    group.start_soon(work, pieces, done)
+                    if self._received >= self.size:
+                        break
+        await self._check_end(more=bool(pieces))
 
     async def read_all(self, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> bytes:
         """Return the whole content, which must not be larger than `max_bytes`.
@@ -120,7 +138,7 @@ class BlobReader:
         """Collect pieces up to `max_bytes`, the end, or the announced size and one byte more."""
         if self._failure is not None:
             raise self._failure
-        wanted = min(max_bytes, self.size - self._digester.size + 1)
+        wanted = min(max_bytes, self.size - self._received + 1)
         pieces: list[bytes] = []
         length = 0
         while length < wanted:
@@ -129,9 +147,10 @@ class BlobReader:
                 break
             pieces.append(data)
             length += len(data)
+            self._received += len(data)
             if self.on_bytes:
                 self.on_bytes(len(data))
-            if self._digester.size + length == self.size:
+            if self._received == self.size:
                 break  # the end is looked for in _check_end, after these bytes were hashed
         return pieces
 
