@@ -126,6 +126,16 @@ def pull_contenders(host: str, digest: str, out: Path) -> list[Contender]:
             before=lambda: (out / "curl").unlink(missing_ok=True),
         ),
     ]
+    if shutil.which("openssl"):
+        pipe = 'curl -fsS "$1" | tee "$2" | openssl dgst -sha256 | grep -q "$3"'
+        url = f"http://{host}/v2/bench/pull/blobs/{digest}"
+        found.append(
+            Contender(
+                name="curl, tee and openssl: verified",
+                command=["bash", "-c", pipe, "pipe", url, str(out / "tee"), digest[7:]],
+                before=lambda: (out / "tee").unlink(missing_ok=True),
+            )
+        )
     if shutil.which("skopeo"):
         found.append(
             Contender(
