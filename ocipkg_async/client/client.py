@@ -224,10 +224,10 @@ class Client:
             InvalidPackageError: it cannot be unpacked safely.
             RegistryError, TransportError, StorageError: the registry or the disk refused.
         """
-        parsed = _reference(reference).with_default_tag()
+        parsed, wanted = _reference(reference).with_default_tag(), _platform(platform)
         repository = self.repository(parsed)
         root = await repository.resolve(parsed.selector)
-        return await self._install(repository, root, parsed, _platform(platform))
+        return await self._install(repository, root, parsed, wanted)
 
     async def load(self, source: str, *, name: str | Reference | None = None) -> list[Package]:
         """Install what an archive or layout holds into the local store, under the names it holds.
@@ -300,8 +300,9 @@ class Client:
             NotFoundError, IntegrityError, InvalidPackageError: as `get`; nothing was written.
             RegistryError, TransportError, StorageError: the registry or the disk refused.
         """
+        wanted = _platform(platform)
         async with self._stores.opened(await _target(source)) as (store, root):
-            manifest = await self._select(store, root, platform)
+            manifest = await self._select(store, root, wanted)
             return await unpack(
                 store,
                 manifest,
@@ -335,9 +336,10 @@ class Client:
             AlreadyExistsError: the destination archive exists.
             OCIError: either side failed; a note says which.
         """
+        wanted = _platform(platform)
         origin, target = await _target(source), await _target(destination, output=True)
         async with self._stores.opened(origin) as (store, root):
-            chosen = await self._chosen(store, root, platform)
+            chosen = await self._chosen(store, root, wanted)
             names = output_names(target, None, chosen)
             if target.reference is None and not names:
                 names = origin.names or [name for name in [name_of(root)] if name]
@@ -355,8 +357,9 @@ class Client:
             NotFoundError: there is no such thing.
             RegistryError, TransportError: the registry refused, or could not be reached.
         """
+        wanted = _platform(platform)
         async with self._stores.opened(await _target(target)) as (store, root):
-            return await self._chosen(store, root, platform)
+            return await self._chosen(store, root, wanted)
 
     async def inspect(
         self, target: str | Reference, *, platform: str | Platform | None = None
@@ -368,8 +371,9 @@ class Client:
             IntegrityError, InvalidDocumentError: the document is broken.
             RegistryError, TransportError: the registry refused, or could not be reached.
         """
+        wanted = _platform(platform)
         async with self._stores.opened(await _target(target)) as (store, root):
-            chosen = await self._chosen(store, root, platform)
+            chosen = await self._chosen(store, root, wanted)
             return await inspect(
                 store, chosen, target=str(target), max_bytes=self.options.max_manifest_bytes
             )
@@ -536,14 +540,14 @@ class Client:
         return self._opened
 
     async def _select(
-        self, store: ReadStore, root: Descriptor, platform: str | Platform | None
+        self, store: ReadStore, root: Descriptor, platform: Platform | None
     ) -> Manifest:
         return await select_manifest(
-            store, root, _platform(platform), max_bytes=self.options.max_manifest_bytes
+            store, root, platform, max_bytes=self.options.max_manifest_bytes
         )
 
     async def _chosen(
-        self, store: ReadStore, root: Descriptor, platform: str | Platform | None
+        self, store: ReadStore, root: Descriptor, platform: Platform | None
     ) -> Descriptor:
         """The manifest for a platform where one was asked for, else everything."""
         if platform is None:
