@@ -1,0 +1,74 @@
+"""Sizes, rates, tables and pairs, as people read and write them."""
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ocipkg_async.cli.text import count_text, printable, rate_text, size_text, table
+from ocipkg_async.cli.values import ByteSize, KeyValue
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.00 KiB"),
+        (1536, "1.50 KiB"),
+        (15 << 20, "15.0 MiB"),
+        (150 << 30, "150 GiB"),
+        (1 << 60, "1024 PiB"),
+    ],
+)
+def test_sizes(size: int, text: str) -> None:
+    assert size_text(size) == text
+
+
+def test_rates_and_counts() -> None:
+    assert rate_text(2048, 2) == "1.00 KiB/s"
+    assert rate_text(2048, 0) == "-"
+    assert (count_text(1, "file"), count_text(2, "file")) == ("1 file", "2 files")
+    assert count_text(0, "entry", "entries") == "0 entries"
+
+
+def test_tables() -> None:
+    assert table([("a", "bcd"), ("abc", "")], header=("X", "Y")) == "X    Y\na    bcd\nabc"
+    assert table([]) == ""
+
+
+@given(st.text())
+def test_printable_text_has_no_control_characters(text: str) -> None:
+    assert printable(text).isprintable()
+    assert len(printable(text)) == len(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("1", 1),
+        ("65536", 65536),
+        ("64K", 65536),
+        ("64 KiB", 65536),
+        ("8MB", 8 << 20),
+        ("1.5g", 3 << 29),
+        (" 2T ", 2 << 40),
+    ],
+)
+def test_byte_sizes(text: str, size: int) -> None:
+    assert ByteSize().convert(text, None, None) == size
+    assert ByteSize().convert(size, None, None) == size
+
+
+@pytest.mark.parametrize("text", ["", "0", "0.1", "-1", "many", "1KK", "1e9", "K"])
+def test_texts_that_are_no_sizes(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        ByteSize().convert(text, None, None)
+
+
+def test_pairs() -> None:
+    assert KeyValue().convert("a=b=c", None, None) == ("a", "b=c")
+    assert KeyValue().convert("a=", None, None) == ("a", "")
+    for text in ("a", "=b", ""):
+        with pytest.raises(click.BadParameter):
+            KeyValue().convert(text, None, None)
