@@ -8,16 +8,17 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
-    TransferSpeedColumn,
 )
+from rich.text import Text
 
 from ..events import (
     Event,
     Finished,
-    OnEvent,
     Planned,
     Progressed,
     Retrying,
@@ -25,29 +26,39 @@ from ..events import (
     Started,
     Warned,
 )
-from .text import printable
+from .text import printable, size_text
 
 _NAME_WIDTH = 40
 
 
 @contextmanager
-def bar() -> Iterator[OnEvent]:
+def bar() -> Iterator["Bar"]:
     """Show one bar for each kind of work, and one for each piece of content in flight."""
     console = Console(stderr=True)
     progress = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
+        _Rate(),
         TimeRemainingColumn(),
         console=console,
         transient=True,
     )
     with progress:
-        yield _Bar(progress)
+        yield Bar(progress)
 
 
-class _Bar:
+class _Rate(ProgressColumn):
+    """Bytes per second in the units of the sizes."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{size_text(speed)}/s" if speed else "", style="progress.data.speed")
+
+
+class Bar:
+    """Bars on a terminal, moved by events."""
+
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._overall: dict[str, TaskID] = {}
@@ -55,6 +66,7 @@ class _Bar:
         self._done: dict[tuple[str, str], int] = {}
 
     def __call__(self, event: Event) -> None:
+        """Show an event."""
         match event:
             case Planned(total=total):
                 self._progress.update(self._whole(event), total=total)
@@ -71,9 +83,9 @@ class _Bar:
             case Skipped(descriptor=found) if found is not None and not found.is_document:
                 self._progress.advance(self._whole(event), found.size)
             case Retrying(wait_s=wait_s, reason=reason):
-                self._say(f"retrying in {wait_s:.1f} s: {reason}")
+                self.say(f"retrying in {wait_s:.1f} s: {reason}")
             case Warned(text=text):
-                self._say(f"warning: {text}")
+                self.say(f"warning: {text}")
             case _:
                 pass
 
@@ -96,5 +108,6 @@ class _Bar:
             return named
         return event.action, str(event.descriptor.digest)
 
-    def _say(self, text: str) -> None:
-        self._progress.console.print(printable(text), markup=False, highlight=False)
+    def say(self, text: str) -> None:
+        """Print a line above the bars."""
+        self._progress.console.print(printable(text), markup=False, highlight=False, soft_wrap=True)

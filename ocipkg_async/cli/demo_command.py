@@ -44,13 +44,13 @@ async def demo(session: Session, path: Path | None, to: str | None) -> None:
         async with steps.step("pack") as step:
             descriptor = await client.pack([source], str(archive), name=str(reference))
             found = await client.inspect(str(archive))
-            step(size, f"{size_text(found.size)} compressed, {descriptor.digest}")
+            step(size, f"{size_text(found.size)} compressed, {descriptor.digest.short}")
         async with steps.step("push") as step:
             await client.push(str(archive))
             step(found.size, str(reference))
         async with steps.step("get") as step:
             package = await client.get(reference.with_digest(descriptor.digest))
-            step(found.size, str(package.path))
+            step(found.size, f"installed, {package.descriptor.digest.short}")
         async with steps.step("compare") as step:
             differences = await run_in_thread(compare, source, package.path)
             step(size, "the same" if not differences else f"{len(differences)} differ")

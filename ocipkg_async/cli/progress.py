@@ -3,8 +3,9 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import click
@@ -26,8 +27,21 @@ ProgressKind = Literal["auto", "bar", "plain", "json", "none"]
 _JSON_EVERY_S = 0.1
 
 
+def say(text: str) -> None:
+    """Print a line for people."""
+    click.echo(text, err=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Display:
+    """Where events are shown, and how to print a line that does not disturb them."""
+
+    on_event: OnEvent
+    say: Callable[[str], None] = say
+
+
 @contextmanager
-def display(kind: ProgressKind) -> Iterator[OnEvent]:
+def display(kind: ProgressKind) -> Iterator[Display]:
     """Show events while the block runs.
 
     Args:
@@ -39,11 +53,11 @@ def display(kind: ProgressKind) -> Iterator[OnEvent]:
         # rich takes 80 ms to load, which only a terminal should pay.
         from .bar import bar  # noqa: PLC0415
 
-        with bar() as on_event:
-            yield on_event
+        with bar() as shown:
+            yield Display(shown, shown.say)
     else:
         shows: dict[ProgressKind, OnEvent] = {"plain": _plain, "json": _JsonLines()}
-        yield shows.get(kind, _warnings)
+        yield Display(shows.get(kind, _warnings))
 
 
 def _warnings(event: Event) -> None:

@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
@@ -17,7 +17,7 @@ from ..client import Client, ClientOptions
 from ..errors import OCIError
 from ..transport import TransportOptions
 from .exit_codes import ERROR, exit_code
-from .progress import ProgressKind, display
+from .progress import Display, ProgressKind, display, say
 from .text import printable
 from .values import ByteSize
 
@@ -32,14 +32,19 @@ class Session:
     quiet: bool
     progress: ProgressKind
     options: ClientOptions
+    _displays: list[Display] = field(default_factory=list[Display], repr=False)
 
     @asynccontextmanager
     async def client(self, *, options: ClientOptions | None = None) -> AsyncIterator[Client]:
         """Open a client whose events are shown."""
         kind: ProgressKind = "none" if self.quiet else self.progress
-        with display(kind) as on_event:
-            async with Client(options or self.options, on_event=on_event) as client:
-                yield client
+        with display(kind) as shown:
+            self._displays.append(shown)
+            try:
+                async with Client(options or self.options, on_event=shown.on_event) as client:
+                    yield client
+            finally:
+                self._displays.remove(shown)
 
     def result(self, text: str, value: Any) -> None:
         """Print a result on stdout: the text, or with ``--json`` the value as one document."""
@@ -51,7 +56,7 @@ class Session:
     def note(self, text: str) -> None:
         """Print something for people on stderr."""
         if not self.quiet:
-            click.echo(text, err=True)
+            (self._displays[-1].say if self._displays else say)(text)
 
 
 _SHARED = (

@@ -1,6 +1,7 @@
 """Progress on standard error: plain lines, JSON lines, a bar, or nothing."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -57,7 +58,8 @@ def test_warnings_are_shown_even_then(tmp_path: Path) -> None:
 
 
 def test_lines_for_rarer_events(capsys: pytest.CaptureFixture[str]) -> None:
-    with display("plain") as show:
+    with display("plain") as shown:
+        show = shown.on_event
         show(Started(action="upload", descriptor=BLOB, name="\x1b[1mblob", total=2048))
         show(Progressed(action="upload", descriptor=BLOB, name="\x1b[1mblob", done=1, total=2048))
         show(Finished(action="upload", descriptor=BLOB, name="\x1b[1mblob", done=2048))
@@ -75,7 +77,8 @@ def test_lines_for_rarer_events(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_json_lines_are_not_too_many(capsys: pytest.CaptureFixture[str]) -> None:
-    with display("json") as show:
+    with display("json") as shown:
+        show = shown.on_event
         for done in range(100):
             show(Progressed(action="upload", descriptor=BLOB, name="a", done=done, total=2048))
         show(Finished(action="upload", descriptor=BLOB, name="a", done=2048))
@@ -105,3 +108,12 @@ def test_bar_on_a_terminal(tmp_path: Path, name: str) -> None:
     assert "40." not in terminal.shown, "bytes were counted twice"
     # It is taken away at the end: the last thing is the erased line and the cursor's return.
     assert terminal.shown.rstrip("\r\n").endswith(("\x1b[2K", "\x1b[?25h"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_notes_beside_a_bar(tree: Path) -> None:
+    terminal = Terminal("demo", tree)
+    assert terminal.end() == 0
+    for step in ("pack", "push", "get", "compare"):
+        assert re.search(rf"{step} +68.4 KiB|{step} +\d+ B  ", terminal.shown), step
+    assert "what came back is what was packed" in terminal.shown
