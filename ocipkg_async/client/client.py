@@ -261,17 +261,30 @@ class Client:
         """
         parsed = _reference(reference).with_default_tag()
         target = await Target.parse(output, output=True)
-        source: ReadStore
-        try:
-            local = await self.local_store()
-            root = (await local.find(parsed)).descriptor
-            source = local.layout
-        except NotFoundError:
-            source = self.repository(parsed)
-            root = await source.resolve(parsed.selector)
+        local = await self.local_store()
+        async with local.reading():
+            try:
+                root = (await local.find(parsed)).descriptor
+            except NotFoundError:
+                pass
+            else:
+                return await self._save(local.layout, root, parsed, target, overwrite=overwrite)
+        repository = self.repository(parsed)
+        root = await repository.resolve(parsed.selector)
+        return await self._save(repository, root, parsed, target, overwrite=overwrite)
+
+    async def _save(
+        self,
+        source: ReadStore,
+        root: Descriptor,
+        reference: Reference,
+        target: Target,
+        *,
+        overwrite: bool,
+    ) -> Descriptor:
         names = output_names(target, None, root)
         if target.reference is None and not names:
-            names = [str(parsed)]
+            names = [str(reference)]
         async with self._stores.writable(target, overwrite=overwrite) as store:
             await self._copy(source, store, root, names)
         return root

@@ -326,6 +326,12 @@ class LocalStore:
                 lock.unlink()
         return removed
 
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[None]:
+        """Keep everybody from removing anything while the block runs."""
+        async with self._locked(shared=True):
+            yield
+
     def _package(
         self, reference: Reference, platform: Platform | None, manifest: Manifest
     ) -> Package:

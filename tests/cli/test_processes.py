@@ -28,7 +28,7 @@ def test_ctrl_c_leaves_nothing(verb: str, tree: Path, tmp_path: Path, store: Pat
         return "/blobs/" in path
 
     faults = Faults()
-    server = EmbeddedRegistry(faults=faults)
+    server = EmbeddedRegistry(faults=faults, shutdown_timeout_s=0.01)
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(server):
         run("pack", tree, "-o", f"{server.host}/a:v1")
         faults.delay_s, faults.when = TIME_LIMIT_S, blobs

@@ -327,6 +327,25 @@ async def test_place_that_cannot_be_a_store(tmp_path: Path) -> None:
         await LocalStore.open(tmp_path / "other")
 
 
+async def test_nothing_is_removed_while_somebody_reads(
+    store: LocalStore, source: MemoryStore, root: Descriptor
+) -> None:
+    await store.install(source, root, NAME)
+    removed = anyio.Event()
+
+    async def remove() -> None:
+        await store.remove(NAME)
+        removed.set()
+
+    async with anyio.create_task_group() as group, store.reading():
+        group.start_soon(remove)
+        with anyio.move_on_after(0.05):
+            await removed.wait()
+        assert not removed.is_set()
+        assert len(await store.packages()) == 1
+    assert removed.is_set()
+
+
 async def test_names_of_others_are_no_packages(
     store: LocalStore, source: MemoryStore, root: Descriptor
 ) -> None:

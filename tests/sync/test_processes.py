@@ -107,7 +107,7 @@ def test_ctrl_c_leaves_nothing_behind(verb: str, tmp_path: Path) -> None:
     tree, work = make_tree(tmp_path / "tree"), tmp_path / "work"
     work.mkdir()
     faults = Faults()
-    server = EmbeddedRegistry(faults=faults)
+    server = EmbeddedRegistry(faults=faults, shutdown_timeout_s=0.01)
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(server):
         reference = f"{server.host}/a:v1"
         with Client() as client:
