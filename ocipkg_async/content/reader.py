@@ -102,6 +102,7 @@ class BlobReader:
 
         if self._ended:
             return
+        pieces: list[bytes] = []
         done = anyio.Event()
         done.set()
         with single_error():
