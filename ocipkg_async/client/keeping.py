@@ -1,0 +1,88 @@
+"""Verbs for what is kept on this machine: installed packages and passwords."""
+
+from ..registry import ping
+from ..spec import Platform, Reference
+from ..store import Package, Problem, Pruned
+from ..transport import Credential, FixedCredential, Transport
+from .open_client import OpenClient, to_platform, to_reference
+
+
+class KeepingVerbs(OpenClient):
+    """Verbs for installed packages and passwords; see `ocipkg_async.Client`."""
+
+    async def packages(self) -> list[Package]:
+        """Return all installed packages, sorted by name."""
+        return await (await self.local_store()).packages()
+
+    async def find(
+        self, reference: str | Reference, *, platform: str | Platform | None = None
+    ) -> Package:
+        """Return an installed package, without asking a registry.
+
+        Raises:
+            NotFoundError: it is not installed.
+        """
+        store = await self.local_store()
+        return await store.find(to_reference(reference), to_platform(platform))
+
+    async def remove(
+        self, reference: str | Reference, *, platform: str | Platform | None = None
+    ) -> Package:
+        """Remove an installed package, and what nothing else needs.
+
+        Raises:
+            NotFoundError: it is not installed.
+            StorageError: the disk refused.
+        """
+        store = await self.local_store()
+        return await store.remove(to_reference(reference), to_platform(platform))
+
+    async def prune(self) -> Pruned:
+        """Remove what no installed package needs: left-overs of killed or failed runs.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        return await (await self.local_store()).prune()
+
+    async def verify(self) -> list[Problem]:
+        """Check every blob and every unpacked file of the local store again.
+
+        Returns:
+            what is wrong; empty when nothing is.
+
+        Raises:
+            StorageError: a file cannot be read, or there is no space to unpack.
+        """
+        return await (await self.local_store()).verify(limits=self.options.limits)
+
+    async def login(self, registry: str, username: str, password: str) -> str:
+        """Check a user name and password with a registry, and keep them.
+
+        Returns:
+            where they were kept.
+
+        Raises:
+            UnauthorizedError: the registry refuses them; nothing was kept.
+            CredentialError: they cannot be kept.
+            RegistryError, TransportError: the registry refused, or could not be reached.
+        """
+        _ = self._stores
+        host = Reference.parse(f"{registry}/x", strict=True)
+        credential = Credential(username=username, password=password)
+        async with Transport(
+            self.options.transport,
+            credentials=FixedCredential(credential),
+            on_event=self._on_event,
+        ) as transport:
+            await ping(transport, host.host)
+        return await self._files.put(host.registry, credential)
+
+    async def logout(self, registry: str) -> bool:
+        """Forget the user name and password for a registry; return whether there were any.
+
+        Raises:
+            CredentialError: the file or helper cannot be used.
+        """
+        _ = self._stores
+        return await self._files.erase(Reference.parse(f"{registry}/x", strict=True).registry)

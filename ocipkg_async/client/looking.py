@@ -1,0 +1,99 @@
+"""Verbs that look at content and name it."""
+
+from collections.abc import Sequence
+
+from ..content import ReferrersLister
+from ..errors import UnsupportedError
+from ..registry import catalog
+from ..spec import Descriptor, Platform, Reference
+from .inspection import Inspection, inspect
+from .open_client import OpenClient, to_platform, to_target
+
+
+class LookingVerbs(OpenClient):
+    """Verbs that look at content and name it; see `ocipkg_async.Client`."""
+
+    async def resolve(
+        self, target: str | Reference, *, platform: str | Platform | None = None
+    ) -> Descriptor:
+        """Return what a target points to: a manifest, or an index where no platform is given.
+
+        Raises:
+            NotFoundError: there is no such thing.
+            RegistryError, TransportError: the registry refused, or could not be reached.
+        """
+        wanted = to_platform(platform)
+        async with self._stores.opened(await to_target(target)) as (store, root):
+            return await self._chosen(store, root, wanted)
+
+    async def inspect(
+        self, target: str | Reference, *, platform: str | Platform | None = None
+    ) -> Inspection:
+        """Read the document a target points to.
+
+        Raises:
+            NotFoundError: there is no such thing.
+            IntegrityError, InvalidDocumentError: the document is broken.
+            RegistryError, TransportError: the registry refused, or could not be reached.
+        """
+        wanted = to_platform(platform)
+        async with self._stores.opened(await to_target(target)) as (store, root):
+            chosen = await self._chosen(store, root, wanted)
+            return await inspect(
+                store, chosen, target=str(target), max_bytes=self.options.max_manifest_bytes
+            )
+
+    async def referrers(
+        self, target: str | Reference, *, artifact_type: str | None = None
+    ) -> list[Descriptor]:
+        """Return the manifests that refer to what a target points to: signatures, SBOMs and such.
+
+        Raises:
+            UnsupportedError: this kind of target does not know.
+            NotFoundError, RegistryError, TransportError: as `resolve`.
+        """
+        async with self._stores.opened(await to_target(target)) as (store, root):
+            if not isinstance(store, ReferrersLister):
+                raise UnsupportedError(f"{target} does not know what refers to its content")
+            return await store.referrers(root.digest, artifact_type=artifact_type)
+
+    async def tag(self, target: str | Reference, names: Sequence[str]) -> Descriptor:
+        """Give what a target points to further tags, in the same repository or layout.
+
+        Raises:
+            NotFoundError: there is no such thing.
+            UnsupportedError: an archive, which cannot be changed in place.
+            RegistryError, TransportError: the registry refused, or could not be reached.
+        """
+        parsed = await to_target(target)
+        if parsed.kind == "archive":
+            raise UnsupportedError(
+                "names in an archive cannot be changed in place", hint="copy it to a layout first"
+            )
+        async with self._stores.opened(parsed) as (_, found):
+            root = found.plain()
+            async with self._stores.writable(parsed) as store:
+                for name in names:
+                    await store.tag(root, name)
+            return root
+
+    async def tags(self, repository: str | Reference) -> list[str]:
+        """Return all tags of a repository, or names in a layout or archive, sorted.
+
+        Raises:
+            NotFoundError: there is no such repository.
+            RegistryError, TransportError: the registry refused, or could not be reached.
+        """
+        target = await to_target(repository)
+        if target.reference is not None:
+            return await self.repository(target.reference).tags()
+        async with self._stores.local(target) as store:
+            return await store.tags()
+
+    async def repositories(self, registry: str) -> list[str]:
+        """Return the names of all repositories on a registry that tells, sorted.
+
+        Raises:
+            RegistryError, TransportError: the registry refused (many do), or could not be reached.
+        """
+        return await catalog(self._stores.transport, registry)

@@ -1,0 +1,295 @@
+"""Verbs that make packages and move content."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..content import ReadStore
+from ..copy import CopyReport
+from ..errors import NotFoundError
+from ..package import (
+    ArtifactFile,
+    Compression,
+    Unpack,
+    UnpackReport,
+    pack,
+    push_artifact,
+    unpack,
+)
+from ..spec import Descriptor, Platform, Reference
+from ..store import Package
+from .open_client import OpenClient, to_platform, to_reference, to_target
+from .opening import entries, name_of, output_names, pushed_tags, reference_of
+from .target import Target
+
+
+class MovingVerbs(OpenClient):
+    """Verbs that make packages and move content; see `ocipkg_async.Client`."""
+
+    async def pack(
+        self,
+        paths: Sequence[Path],
+        output: str,
+        *,
+        name: str | None = None,
+        compression: Compression | None = None,
+        annotations: Mapping[str, str] | None = None,
+        follow_symlinks: bool = False,
+        overwrite: bool = False,
+    ) -> Descriptor:
+        """Make a package of files and directories; the same input gives the same digest.
+
+        Args:
+            paths: one directory, whose contents are packed, or files and directories, each under
+                its base name.
+            output: ``FILE.tar`` for an oci-archive, ``oci:DIR`` for a layout, or a reference.
+            name: the reference it is named in an archive or layout.
+            compression: of the layer; gzip by default.
+            annotations: of the manifest.
+            follow_symlinks: pack what links point to instead of the links.
+            overwrite: replace an archive that exists.
+
+        Returns:
+            the descriptor of the manifest.
+
+        Raises:
+            InvalidPackageError: there is nothing to pack, or something that cannot be packed.
+            AlreadyExistsError: the archive exists.
+            InvalidReferenceError: `output` or `name` is none.
+            StorageError, RegistryError, TransportError: the output could not be written.
+        """
+        target = await Target.parse(output, output=True)
+        names = output_names(target, name)
+        async with self._stores.writable(target, overwrite=overwrite) as store:
+            return await pack(
+                store,
+                paths,
+                name=names[0] if names else None,
+                compression=compression or Compression(),
+                annotations=dict(annotations or {}),
+                follow_symlinks=follow_symlinks,
+                label=output,
+                on_event=self._on_event,
+            )
+
+    async def push_files(
+        self,
+        reference: str | Reference,
+        files: Sequence[ArtifactFile],
+        *,
+        artifact_type: str | None = None,
+        annotations: Mapping[str, str] | None = None,
+    ) -> Descriptor:
+        """Push files and directories as an artifact, one layer each, as ORAS does.
+
+        Args:
+            reference: where to.
+            files: what, each with its title and media type.
+            artifact_type: media type of the artifact.
+            annotations: of the manifest.
+
+        Returns:
+            the descriptor of the manifest.
+
+        Raises:
+            InvalidPackageError: a file cannot be read, or two have one title.
+            InvalidArgumentError: the reference has a digest, which only follows from the files.
+            RegistryError, TransportError: the registry refused, or could not be reached.
+        """
+        parsed = to_reference(reference)
+        (tag,) = pushed_tags(parsed)
+        return await push_artifact(
+            self.repository(parsed),
+            files,
+            name=tag,
+            artifact_type=artifact_type,
+            annotations=dict(annotations or {}),
+            on_event=self._on_event,
+        )
+
+    async def push(
+        self, source: str, to: str | Reference | None = None
+    ) -> list[tuple[Reference, Descriptor]]:
+        """Push what an archive or layout holds, to the names it holds or to `to`.
+
+        Args:
+            source: an archive or layout.
+            to: where to, for one package; None is the name it was packed with.
+
+        Returns:
+            where each package went, and what it is.
+
+        Raises:
+            InvalidArgumentError: there are several packages and one `to`, or one without a name.
+            InvalidLayoutError, IntegrityError: the archive or layout is broken.
+            RegistryError, TransportError: the registry refused, or could not be reached.
+        """
+        target = await Target.parse(source)
+        pushed: list[tuple[Reference, Descriptor]] = []
+        async with self._stores.local(target) as store:
+            for entry in await entries(store, target, single=to is not None):
+                reference = reference_of(entry, target) if to is None else to_reference(to)
+                names = pushed_tags(reference, entry)
+                repository = self.repository(reference)
+                await self._copy(store, repository, entry.plain(), names, action="upload")
+                pushed.append((reference.with_default_tag(), entry.plain()))
+        return pushed
+
+    async def get(
+        self, reference: str | Reference, *, platform: str | Platform | None = None
+    ) -> Package:
+        """Install a package from a registry into the local store.
+
+        Raises:
+            NotFoundError: the registry does not have it, or not for this platform.
+            IntegrityError: the registry sent wrong bytes; nothing was installed.
+            InvalidPackageError: it cannot be unpacked safely.
+            RegistryError, TransportError, StorageError: the registry or the disk refused.
+        """
+        parsed, wanted = to_reference(reference).with_default_tag(), to_platform(platform)
+        repository = self.repository(parsed)
+        root = await repository.resolve(parsed.selector)
+        return await self._install(repository, root, parsed, wanted)
+
+    async def load(self, source: str, *, name: str | Reference | None = None) -> list[Package]:
+        """Install what an archive or layout holds into the local store, under the names it holds.
+
+        Args:
+            source: an archive or layout.
+            name: the reference to install it under, for one package.
+
+        Raises:
+            InvalidArgumentError: a package has no name, or there are several and one `name`.
+            InvalidLayoutError, IntegrityError: the archive or layout is broken.
+            InvalidPackageError, StorageError: as `get`.
+        """
+        target = await Target.parse(source)
+        installed: list[Package] = []
+        async with self._stores.local(target) as store:
+            for entry in await entries(store, target, single=name is not None):
+                reference = reference_of(entry, target) if name is None else to_reference(name)
+                installed.append(await self._install(store, entry.plain(), reference, None))
+        return installed
+
+    async def save(
+        self, reference: str | Reference, output: str, *, overwrite: bool = False
+    ) -> Descriptor:
+        """Write a package from the local store, or else from its registry, to an archive or layout.
+
+        Raises:
+            NotFoundError: neither has it.
+            AlreadyExistsError: the archive exists.
+            RegistryError, TransportError, StorageError: the registry or the disk refused.
+        """
+        parsed = to_reference(reference).with_default_tag()
+        target = await Target.parse(output, output=True)
+        local = await self.local_store()
+        async with local.reading():
+            try:
+                root = (await local.find(parsed)).descriptor
+            except NotFoundError:
+                pass
+            else:
+                return await self._save(local.layout, root, parsed, target, overwrite=overwrite)
+        repository = self.repository(parsed)
+        root = await repository.resolve(parsed.selector)
+        return await self._save(repository, root, parsed, target, overwrite=overwrite)
+
+    async def _save(
+        self,
+        source: ReadStore,
+        root: Descriptor,
+        reference: Reference,
+        target: Target,
+        *,
+        overwrite: bool,
+    ) -> Descriptor:
+        names = output_names(target, None, root)
+        if target.reference is None and not names:
+            names = [str(reference)]
+        async with self._stores.writable(target, overwrite=overwrite) as store:
+            await self._copy(source, store, root, names)
+        return root
+
+    async def pull(
+        self,
+        source: str | Reference,
+        destination: Path,
+        *,
+        platform: str | Platform | None = None,
+        overwrite: bool = False,
+        unpack_directories: Unpack = "auto",
+    ) -> UnpackReport:
+        """Write the files of a package, image or artifact into a folder.
+
+        Args:
+            source: any target.
+            destination: the folder; it may exist.
+            platform: which manifest of an index; None is the host's.
+            overwrite: replace files that exist there.
+            unpack_directories: whether layers that hold a directory are unpacked; ``auto`` obeys
+                their annotations.
+
+        Raises:
+            AlreadyExistsError: a file is in the way; nothing was written.
+            NotFoundError, IntegrityError, InvalidPackageError: as `get`; nothing was written.
+            RegistryError, TransportError, StorageError: the registry or the disk refused.
+        """
+        wanted = to_platform(platform)
+        async with self._stores.opened(await to_target(source)) as (store, root):
+            manifest = await self._select(store, root, wanted)
+            return await unpack(
+                store,
+                manifest,
+                destination,
+                limits=self.options.limits,
+                overwrite=overwrite,
+                unpack=unpack_directories,
+                on_event=self._on_event,
+            )
+
+    async def copy(
+        self,
+        source: str | Reference,
+        destination: str | Reference,
+        *,
+        platform: str | Platform | None = None,
+        deep: bool = False,
+        overwrite: bool = False,
+    ) -> CopyReport:
+        """Copy a package, image or index with everything below it from any target to any target.
+
+        Args:
+            source: where it is.
+            destination: where it goes.
+            platform: copy the manifest for this platform alone; None copies all.
+            deep: check below what the destination has, to repair a partial copy.
+            overwrite: replace an archive that exists.
+
+        Raises:
+            NotFoundError, IntegrityError: the source lacks something, or gave wrong bytes.
+            AlreadyExistsError: the destination archive exists.
+            OCIError: either side failed; a note says which.
+        """
+        wanted = to_platform(platform)
+        origin, target = await to_target(source), await to_target(destination, output=True)
+        async with self._stores.opened(origin) as (store, root):
+            chosen = await self._chosen(store, root, wanted)
+            names = output_names(target, None, chosen)
+            if target.reference is None and not names:
+                names = origin.names or [name for name in [name_of(root)] if name]
+            async with self._stores.writable(target, overwrite=overwrite) as out:
+                return await self._copy(store, out, chosen, names, deep=deep)
+
+    async def _install(
+        self, source: ReadStore, root: Descriptor, reference: Reference, platform: Platform | None
+    ) -> Package:
+        store = await self.local_store()
+        return await store.install(
+            source,
+            root,
+            reference,
+            platform=platform,
+            limits=self.options.limits,
+            concurrency=self.options.concurrency,
+            on_event=self._on_event,
+        )
