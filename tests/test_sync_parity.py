@@ -15,7 +15,10 @@ ASYNC_ONLY = {
 
 
 def public(kind: type) -> dict[str, Any]:
-    return {name: value for name, value in vars(kind).items() if not name.startswith("_")}
+    found: dict[str, Any] = {}
+    for base in reversed(kind.__mro__[:-1]):  # the async verbs are spread over several bases
+        found.update((n, value) for n, value in vars(base).items() if not n.startswith("_"))
+    return found
 
 
 def first_line(value: object) -> str:
