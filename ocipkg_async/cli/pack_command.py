@@ -61,7 +61,7 @@ async def pack(
     """Make a package of files and directories.
 
     One directory: its contents. Files, or several directories: each under its base name. The same
-    input gives the same digest on every machine.
+    input gives the same digest, whatever the time, the user and the number of threads.
     """
     async with session.client() as client:
         descriptor = await client.pack(
