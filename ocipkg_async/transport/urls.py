@@ -13,6 +13,10 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _HOST = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?", re.ASCII)
 _UNQUOTED = re.compile(r"[^\x21-\x7e]")
+# Parsers disagree on brackets that are not round the whole host.
+_NETLOC = re.compile(r"(?:\[[^\[\]]*\]|[^\[\]:]*)(?::[0-9]*)?", re.ASCII)
+# Networks whose addresses end in an IPv4 address that they stand for (RFC 4291, 6052, 8215).
+_EMBEDDING = tuple(map(ipaddress.IPv6Network, ("::/96", "64:ff9b::/96", "64:ff9b:1::/48")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,8 @@ def origin_of(url: str) -> Origin:
         raise ProtocolError(f"{redacted(url)!r} is not a URL") from error
     if "@" in parts.netloc:
         raise ProtocolError(f"the URL {redacted(url)!r} carries a user name, which is never sent")
-    if parts.scheme not in _PORTS or not _is_host(host) or _UNQUOTED.search(url):
+    plain = _NETLOC.fullmatch(parts.netloc) and not _UNQUOTED.search(url)
+    if parts.scheme not in _PORTS or not _is_host(host) or not plain:
         raise ProtocolError(f"{redacted(url)!r} is not an http or https URL")
     return Origin(parts.scheme, host.removesuffix("."), port or _PORTS[parts.scheme])
 
@@ -115,8 +120,15 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         except (OSError, UnicodeError):
             return None
     if isinstance(address, ipaddress.IPv6Address):
-        return address.ipv4_mapped or address.sixtofour or address
+        return address.ipv4_mapped or address.sixtofour or _embedded(address) or address
     return address
+
+
+def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Return the IPv4 address that a translator of the network would send to."""
+    if int(address) <= 1 or not any(address in network for network in _EMBEDDING):
+        return None
+    return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
 
 
 def is_internal(host: str) -> bool:

@@ -40,6 +40,9 @@ def test_d53_origins_compare_with_default_ports(one: str, other: str, same: bool
         "https://r.example:99999/",
         "https://r.example/a b",
         "https://r.example/\u00e9",
+        "https://x[::1]/",
+        "https://`]=)[::1",
+        "https://[::1]x/",
         "javascript:alert(1)",
         "",
     ],
@@ -118,6 +121,15 @@ def test_s17_a_url_in_a_message_shows_neither_query_nor_user() -> None:
 )  # fmt: skip
 def test_s13_internal_addresses_are_recognised_in_every_form(host: str) -> None:
     assert is_internal(host)
+
+
+@pytest.mark.parametrize("prefix", ["::", "64:ff9b::", "64:ff9b:1::"])
+def test_s13_an_address_that_a_network_translates_is_judged_by_what_it_stands_for(
+    prefix: str,
+) -> None:
+    assert is_internal(f"{prefix}169.254.169.254")
+    assert is_internal(f"{prefix}127.0.0.1")
+    assert not is_internal(f"{prefix}8.8.8.8")
 
 
 @pytest.mark.parametrize("host", ["8.8.8.8", "2606:4700::1111", "r.example", "auth", "10.example"])
