@@ -82,7 +82,8 @@ class Extractor:
             except BaseException:
                 folder.close()
                 raise
-        self._tree = Tree(folder, folds=folds or mode == "artifact", check=check)
+        folds = folds or mode == "artifact"
+        self._tree = Tree(folder, folds=folds, check=check, implied=self._budget.entry)
 
     def __enter__(self) -> Self:
         return self

@@ -35,13 +35,22 @@ class Tree:
         root: the open folder; closed by `close`.
         folds: refuse names in one folder that fold together (S-30).
         check: called for each folder that is removed or hidden.
+        implied: called for each folder that no entry of its own made before.
     """
 
-    def __init__(self, root: Folder, *, folds: bool, check: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        root: Folder,
+        *,
+        folds: bool,
+        check: Callable[[], None],
+        implied: Callable[[], None],
+    ) -> None:
         self.files = 0
         self.bytes = 0
         self._folds = folds
         self._check = check
+        self._implied = implied
         self._layer = 0
         self._replace = True
         self._root = Node(Kind.DIRECTORY, 0)
@@ -208,6 +217,7 @@ class Tree:
         child = node.children.get(name)
         if child is None:
             self._check_fold(node, parts)
+            self._implied()
             folder.make(name, _IMPLIED_MODE)
             child = node.children[name] = Node(Kind.DIRECTORY, self._layer)
         elif child.kind is not Kind.DIRECTORY:

@@ -13,7 +13,8 @@ class UnpackLimits:
     """How much unpacking may need; exceeding one ends it with `LimitExceededError`.
 
     Attributes:
-        entries: entries in all layers together. The largest images have some 500,000.
+        entries: entries in all layers together, and the folders that only their names imply: one
+            name can stand for 128. The largest images have some 500,000.
         total_bytes: bytes in all files together, holes included.
         file_bytes: bytes in one file, holes included.
         ratio: uncompressed bytes for one compressed byte, after the first 256 MiB. Real layers

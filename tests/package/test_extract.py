@@ -716,6 +716,7 @@ def test_the_root_is_a_folder(place: Place) -> None:
         ),
         (UnpackLimits(file_bytes=1000), [raw.file(b"a", b"x" * 1100)]),
         (UnpackLimits(depth=3), [raw.file(b"a/b/c/d")]),
+        (UnpackLimits(entries=20), [raw.file(b"%d/b/c/d/e/f/g/h" % i) for i in range(3)]),
         (UnpackLimits(path_bytes=50), [raw.file(b"d/" * 30 + b"f")]),
         (UnpackLimits(), [raw.pax({b"path": b"x" * 256}) + raw.file(b"f")]),
         (UnpackLimits(), [raw.pax({b"path": "\u00e9".encode() * 128}) + raw.file(b"f")]),
