@@ -43,7 +43,7 @@ def merge_tree(
         open_folder(backup, descriptors=descriptors) as kept,
     ):
         _check(new, old, overwrite=overwrite)
-        move = _Move(old, kept)
+        move = _Move(old, kept, overwrite=overwrite)
         try:
             move.all(new, old, ())
         except BaseException:
@@ -61,18 +61,23 @@ def _check(new: Folder, old: Folder, *, overwrite: bool) -> None:
             with new.child(name) as new_child, old.child(name) as old_child:
                 _check(new_child, old_child, overwrite=overwrite)
         elif any(both) or not overwrite:
-            hint = "choose another folder, or allow it with overwrite (--overwrite)"
-            if any(both):
-                hint = "one is a folder and the other is not; remove it, or choose another folder"
-            raise AlreadyExistsError(f"{old.path / name} exists", hint=hint)
+            raise _in_the_way(old, name, mixed=any(both))
+
+
+def _in_the_way(folder: Folder, name: str, *, mixed: bool = False) -> AlreadyExistsError:
+    hint = "choose another folder, or allow it with overwrite (--overwrite)"
+    if mixed:
+        hint = "one is a folder and the other is not; remove it, or choose another folder"
+    return AlreadyExistsError(f"{folder.path / name} exists", hint=hint)
 
 
 class _Move:
     """Moves, and remembers by path how to take it back: open folders would be too many."""
 
-    def __init__(self, root: Folder, kept: Folder) -> None:
+    def __init__(self, root: Folder, kept: Folder, *, overwrite: bool) -> None:
         self._root = root
         self._kept = kept
+        self._overwrite = overwrite
         self._done: list[tuple[Parts, str | None]] = []
 
     def all(self, new: Folder, old: Folder, parts: Parts) -> None:
@@ -82,6 +87,10 @@ class _Move:
             if there is not None and stat.S_ISDIR(there.st_mode) and _is_folder(new, name):
                 with new.child(name) as new_child, old.child(name) as old_child:
                     self.all(new_child, old_child, path)
+                continue
+            if not self._overwrite:
+                self._move_new(new, old, name)
+                self._done.append((path, None))
                 continue
             aside = None
             if there is not None:
@@ -95,6 +104,24 @@ class _Move:
                     continue
             new.rename(name, old, name)
             self._done.append((path, aside))
+
+    def _move_new(self, new: Folder, old: Folder, name: str) -> None:
+        """Move where nothing may be; what somebody put there since the check stays as it is."""
+        found = new.look(name)
+        if found is not None and stat.S_ISREG(found.st_mode):
+            try:
+                new.link(name, old, name)  # unlike a rename, it replaces nothing
+            except FileExistsError as error:
+                raise _in_the_way(old, name) from error
+            except OSError:
+                pass  # no hard links on this file system
+            else:
+                with contextlib.suppress(OSError):  # it is removed with its folder
+                    new.unlink(name)
+                return
+        if old.look(name) is not None:
+            raise _in_the_way(old, name)
+        new.rename(name, old, name)
 
     def undo(self) -> None:
         for (*parents, name), aside in reversed(self._done):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import gzip
 import hashlib
 import json
@@ -9,6 +10,7 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -37,6 +39,7 @@ from ocipkg_async.errors import (
 from ocipkg_async.events import Event, Finished, Planned, Progressed, Started, Warned
 from ocipkg_async.layout import Layout
 from ocipkg_async.package import ArtifactFile, UnpackLimits, pack, push_artifact, unpack, unpack_new
+from ocipkg_async.package.folders import HAS_DESCRIPTORS
 from ocipkg_async.package.merge import merge_tree
 from ocipkg_async.spec import EMPTY, EMPTY_JSON, Descriptor, Digest, Index, Manifest, media_types
 from ocipkg_async.spec import annotations as keys
@@ -672,6 +675,36 @@ def test_a_destination_that_refuses_is_put_back(tmp_path: Path) -> None:
             os.seteuid(0)
         (root / "old/zz").chmod(0o755)
         shutil.rmtree(root)
+
+
+_ON_MOVE: list[Callable[[], object]] = []
+"""Called once, when the next file is moved: what another process does at that moment."""
+
+
+def _audit(event: str, _details: object) -> None:
+    if event in {"os.link", "os.rename"} and _ON_MOVE:
+        _ON_MOVE.pop()()
+
+
+@pytest.mark.parametrize("descriptors", [True, False] if HAS_DESCRIPTORS else [False])
+def test_s24_a_file_that_appears_meanwhile_is_not_overwritten(
+    tmp_path: Path, descriptors: bool
+) -> None:
+    for name in ("new", "old", "kept"):
+        (tmp_path / name).mkdir()
+    for name in ("aa", "zz"):
+        (tmp_path / "new" / name).write_text("ours")
+    sys.addaudithook(_audit)
+    _ON_MOVE.append(functools.partial((tmp_path / "old/zz").write_text, "theirs"))
+    with pytest.raises(AlreadyExistsError, match="zz"):
+        merge_tree(
+            tmp_path / "new",
+            tmp_path / "old",
+            backup=tmp_path / "kept",
+            overwrite=False,
+            descriptors=descriptors,
+        )
+    assert tree(tmp_path / "old") == {"zz": "theirs"}
 
 
 # --- progress, concurrency, cancellation -----------------------------------------------------
