@@ -58,12 +58,17 @@ def is_blank(path: Path) -> bool:
         StorageError: it cannot be read.
     """
     with storage_errors(f"read {path}"):
-        if not path.is_dir():
-            return not path.exists()
-        names = {n for n in os.listdir(path) if not n.startswith(TEMP_PREFIX)}  # noqa: PTH208
-        if MARKER in names and INDEX not in names:
+        try:
+            listed = os.listdir(path)  # noqa: PTH208 - the exceptions tell more than is_dir()
+        except FileNotFoundError:
             return True
-        return names <= {LOCK}
+        except NotADirectoryError:
+            return False
+    names = {name for name in listed if not name.startswith(TEMP_PREFIX)} - {LOCK}
+    if INDEX in names:
+        return False
+    # Who lists while another process makes the layout may miss the marker, which came first.
+    return not names or MARKER in names or (LOCK in listed and names == {BLOBS})
 
 
 def make_folder(path: Path) -> None:

@@ -5,6 +5,7 @@ its layer was verified, and nothing appears at the destination before all of it 
 after a failure or cancellation the destination is as it was (S-29).
 """
 
+import errno
 import functools
 import os
 import shutil
@@ -200,7 +201,12 @@ def _put_in_place(tree: Path, folder: Path) -> None:
     if os.path.lexists(folder):
         raise _exists_error(folder)
     with storage_errors(f"create {folder}"):
-        tree.rename(folder)
+        try:
+            tree.rename(folder)
+        except OSError as error:
+            if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise _exists_error(folder) from error  # somebody was faster
+            raise
 
 
 @asynccontextmanager

@@ -619,3 +619,12 @@ async def test_s02_a_document_is_not_too_large(layout: Layout) -> None:
     huge = Descriptor(media_type=manifest().media_type, digest=layer()[0].digest, size=9 << 20)
     with pytest.raises(LimitExceededError):
         await layout.push(huge, BytesSource(b""))
+
+
+async def test_many_may_make_one_layout_at_once(tmp_path: Path) -> None:
+    for number in range(20):
+        folder = tmp_path / str(number) / "layout"
+        async with anyio.create_task_group() as group:
+            for _ in range(6):
+                group.start_soon(lambda: Layout.open(folder, create=True))  # noqa: B023 - awaited here
+        assert await (await Layout.open(folder)).entries() == []
