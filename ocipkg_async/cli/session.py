@@ -1,7 +1,6 @@
 """One run of a command: its options, its client, what it prints, how it ends."""
 
 import functools
-import json
 import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -18,7 +17,7 @@ from ..errors import OCIError
 from ..transport import TransportOptions
 from .exit_codes import ERROR, exit_code
 from .progress import Display, ProgressKind, display, say
-from .text import printable
+from .text import json_text, printable
 from .values import ByteSize
 
 P = ParamSpec("P")
@@ -49,7 +48,7 @@ class Session:
     def result(self, text: str, value: Any) -> None:
         """Print a result on stdout: the text, or with ``--json`` the value as one document."""
         if self.json:
-            click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+            click.echo(json_text(value))
         elif text:
             click.echo(text)
 

@@ -1,4 +1,7 @@
-"""Numbers and names as people read them."""
+"""Numbers and names as people read them, and JSON that a terminal may show."""
+
+import json
+from typing import Any
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
@@ -42,3 +45,11 @@ def table(rows: list[tuple[str, ...]], *, header: tuple[str, ...] | None = None)
 def printable(text: str) -> str:
     """Return text of others without what a terminal would obey (S-18)."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def json_text(value: Any) -> str:
+    """Return a value as JSON, readable, with escapes for what a terminal would obey (S-18)."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)

@@ -1,11 +1,13 @@
 """Sizes, rates, tables and pairs, as people read and write them."""
 
+import json
+
 import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocipkg_async.cli.text import count_text, printable, rate_text, size_text, table
+from ocipkg_async.cli.text import count_text, json_text, printable, rate_text, size_text, table
 from ocipkg_async.cli.values import ByteSize, KeyValue
 
 
@@ -41,6 +43,20 @@ def test_tables() -> None:
 def test_printable_text_has_no_control_characters(text: str) -> None:
     assert printable(text).isprintable()
     assert len(printable(text)) == len(text)
+
+
+@given(st.dictionaries(st.text(), st.lists(st.text())))
+def test_s18_json_is_the_same_value_without_control_characters(value: object) -> None:
+    text = json_text(value)
+    assert json.loads(text) == value
+    assert text.replace("\n", "").isprintable()
+
+
+def test_s18_json_keeps_what_people_read() -> None:
+    shown = json_text({"a": "\u00e9\U0001f600", "b": "\x1b[31m\x9b2J\u202e\x7f\n"})
+    assert shown == (
+        '{\n  "a": "\u00e9\U0001f600",\n  "b": "\\u001b[31m\\u009b2J\\u202e\\u007f\\n"\n}'
+    )
 
 
 @pytest.mark.parametrize(
