@@ -172,10 +172,14 @@ class Repository:
 
 
 class Repositories:
-    """All repositories below `root`, which nobody else serves."""
+    """All repositories below `root`, which nobody else serves.
+
+    Attributes:
+        root: the folder, resolved.
+    """
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
         self._open: dict[str, Repository] = {}
         self._opening = anyio.Lock()
 
@@ -216,20 +220,20 @@ class Repositories:
 
     async def names(self) -> list[str]:
         """Return the names of all repositories, sorted."""
-        return await run_in_thread(lambda: sorted(_walk(self._root, "")))
+        return await run_in_thread(lambda: sorted(_walk(self.root, "")))
 
     async def _add(self, name: str) -> None:
         layout = await Layout.open(self._path(name))
         self._open[name] = Repository(name, layout)
 
     def _path(self, name: str) -> Path:
-        return self._root.joinpath(*name.split("/"))
+        return self.root.joinpath(*name.split("/"))
 
     def _is_there(self, name: str) -> bool:
         path = self._path(name)
         with storage_errors(f"look into {path}"):
             # The grammar of names allows no "..", but a folder may be a link to somewhere else.
-            if not path.resolve().is_relative_to(self._root):
+            if not path.resolve().is_relative_to(self.root):
                 raise name_invalid(name)
             return (path / image_layout.INDEX).is_file()
 

@@ -4,6 +4,7 @@ Large files go by sendfile: the kernel moves them from its cache to the socket.
 """
 
 import asyncio  # sendfile is a method of the event loop and has no equal in anyio
+from pathlib import Path
 from typing import IO, NamedTuple
 
 from aiohttp import web
@@ -27,11 +28,15 @@ class _Opened(NamedTuple):
     small: bytes | None
 
 
-def _open(layout: Layout, digest: Digest) -> _Opened:
+def _open(layout: Layout, digest: Digest, root: Path) -> _Opened:
     path = layout.local_path(Descriptor(media_type=media_types.OCTET_STREAM, digest=digest, size=0))
     if path is None:
         raise blob_unknown(digest)
     with storage_errors("read a blob"):
+        # The layout may be somebody else's, with links to files that are not to be shown.
+        path = path.resolve()
+        if not path.is_relative_to(root):
+            raise blob_unknown(digest)
         file = path.open("rb", buffering=0)
         try:
             size = file.seek(0, 2)
@@ -45,14 +50,22 @@ def _open(layout: Layout, digest: Digest) -> _Opened:
         return _Opened(file, size, small)
 
 
-async def send_blob(request: web.BaseRequest, layout: Layout, digest: Digest) -> web.StreamResponse:
+async def send_blob(
+    request: web.BaseRequest, layout: Layout, digest: Digest, *, root: Path
+) -> web.StreamResponse:
     """Answer a GET or HEAD of a blob, with ``Range`` (C-13).
+
+    Args:
+        request: the request.
+        layout: where the blob is.
+        digest: its digest.
+        root: a resolved folder; what lies outside is not shown, whatever links lead there (S-04).
 
     Raises:
         RefusedError: 404, it is not there; 416, nothing of it is in the range.
         StorageError: the file cannot be read.
     """
-    opened = await run_in_thread(_open, layout, digest)
+    opened = await run_in_thread(_open, layout, digest, root)
     try:
         part = requested_range(request.headers.get("Range"), opened.size)
         whole = ByteRange(0, opened.size)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from pathlib import Path
 
 import pytest
 
@@ -107,3 +108,16 @@ async def test_c39_delete_switched_off(start: Start) -> None:
     digest = await driver.push_blob(b"data")
     assert await driver.code_of(blob_url(digest), "DELETE") == (405, "UNSUPPORTED")
     assert (await driver("GET", blob_url(digest))).body == b"data"
+
+
+async def test_s04_a_link_out_of_the_root_is_no_blob(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("not to be shown")
+    driver = await start(tmp_path / "root")
+    there = await driver.push_blob(b"there")
+    blobs = tmp_path / "root" / REPOSITORY / "blobs/sha256"
+    outside, inside = Digest.of(b"outside"), Digest.of(b"inside")
+    (blobs / outside.encoded).symlink_to(tmp_path / "secret")
+    (blobs / inside.encoded).symlink_to(blobs / there.encoded)
+    for method in ("GET", "HEAD"):
+        assert (await driver(method, blob_url(outside))).status == 404
+    assert (await driver("GET", blob_url(inside))).body == b"there"
