@@ -45,9 +45,11 @@ def _open_and_try(path: Path, *, shared: bool) -> int | None:
     """Open the lock file and try once; None if somebody holds it.
 
     The file may be removed by whoever held it; a lock on a removed file excludes nobody, so the
-    path must still name the locked file.
+    path must still name the locked file. A link is not followed: in a folder of somebody else it
+    could make a file anywhere.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+    fd = os.open(path, flags, 0o666)
     try:
         if _try_lock(fd, shared=shared):
             opened, named = os.fstat(fd), os.stat(path)  # noqa: PTH116 - beside fstat

@@ -234,3 +234,12 @@ async def test_the_file_stays_and_is_empty(tmp_path: Path) -> None:
     async with file_lock(path):
         pass
     assert path.read_bytes() == b""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links are opened there")
+async def test_s20_a_link_in_place_of_the_lock_makes_no_file_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StorageError):
+        async with file_lock(tmp_path / "lock", timeout_s=0):
+            pass
+    assert not (tmp_path / "elsewhere").exists()
