@@ -314,13 +314,19 @@ class LocalStore:
     def _remove_folders(self, kept: set[Path]) -> int:
         removed = 0
         for folder in self._packages.glob("*/*"):
-            if folder not in kept and not folder.parent.name.startswith(TEMP_PREFIX):
+            parent = folder.parent
+            if parent.name.startswith(TEMP_PREFIX) or parent.is_symlink():
+                continue  # behind a link lies what is not the store's
+            if folder not in kept:
                 # Out of sight first: a folder is there whole or not at all.
                 hidden = self._packages / temp_name()
                 folder.rename(hidden)
                 removed += not folder.name.startswith(TEMP_PREFIX)
         for hidden in self._packages.glob(f"{TEMP_PREFIX}*"):
-            shutil.rmtree(hidden)
+            if hidden.is_dir() and not hidden.is_symlink():
+                shutil.rmtree(hidden)
+            else:
+                hidden.unlink()  # a file manager's, or a link
         for lock in self._locks.iterdir():
             if lock.name != _LOCK:
                 lock.unlink()

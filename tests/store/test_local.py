@@ -387,3 +387,20 @@ async def test_layers_that_are_left_out_are_told(store: LocalStore, source: Memo
     (warning,) = [event for event in events if isinstance(event, Warned)]
     assert layer.digest.short in warning.text
     assert await store.verify() == []
+
+
+async def test_prune_removes_strange_files_and_links_and_follows_none(
+    store: LocalStore, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine"
+    (mine / "folder").mkdir(parents=True)
+    (mine / "folder/file").write_text("kept")
+    packages = store.path / "packages"
+    (packages / "sha256").mkdir()
+    (packages / "sha256/.DS_Store").write_text("a file manager's")
+    (packages / "sha256/link").symlink_to(mine)
+    (packages / "elsewhere").symlink_to(mine)
+    for _ in range(2):
+        await store.prune()
+    assert everything(mine) == ["folder", "folder/file"]
+    assert list((packages / "sha256").iterdir()) == []
