@@ -12,6 +12,7 @@ from .credentials import (
 )
 from .headers import Headers
 from .options import USER_AGENT, TransportOptions
+from .redirect import check_place
 from .request import Body, BodyStream, Request
 from .response import Response, ResponseBody
 from .retry import RetryBudget, RetryPolicy
@@ -37,6 +38,7 @@ __all__ = [
     "StaticCredentials",
     "Transport",
     "TransportOptions",
+    "check_place",
     "first_of",
     "join_location",
     "redacted",

@@ -98,6 +98,24 @@ def next_hop(
     return replace(moved, headers=kept, trusted=False)
 
 
+def check_place(
+    url: str, *, registry_url: str, allowed_hosts: frozenset[str] = frozenset()
+) -> None:
+    """Check where a registry wants further requests of an upload, by the rules for redirects (S-11).
+
+    Args:
+        url: absolute URL that it named.
+        registry_url: its own.
+        allowed_hosts: hosts that may be internal.
+
+    Raises:
+        RedirectError: nothing must be sent there.
+    """
+    registry, there = origin_of(registry_url), origin_of(url)
+    what = f"the place that {registry.netloc} names for an upload"
+    _check(what, registry, there, registry=registry, allowed_hosts=allowed_hosts)
+
+
 def _without_content(headers: Mapping[str, str]) -> dict[str, str]:
     return {k: v for k, v in headers.items() if not k.lower().startswith("content-")}
 

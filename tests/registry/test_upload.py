@@ -3,12 +3,14 @@
 import asyncio
 import hashlib
 import io
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
 import pytest
+import trustme
 from anyio.lowlevel import checkpoint
 
 from ocipkg_async.content import (
@@ -29,6 +31,7 @@ from ocipkg_async.errors import (
     NotFoundError,
     OCIError,
     ProtocolError,
+    RedirectError,
     RegistryError,
     TooLongError,
     TooShortError,
@@ -673,6 +676,20 @@ async def test_s11_a_foreign_location_that_asks_for_a_password_is_refused() -> N
         ("PUT", None),
         ("DELETE", None),
     ]
+
+
+async def test_s11_nothing_is_sent_in_the_clear_because_a_registry_says_so() -> None:
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)
+    async with serve(scripted(PUT=STORED)) as storage:
+        steps = scripted(POST=said(202, Location=f"{storage.url}/put"))
+        async with (
+            serve(steps, tls=tls) as server,
+            opened(server.host, plain_http=False, insecure=True) as repository,
+        ):
+            with pytest.raises(RedirectError, match="http"):
+                await push_blob(repository)
+    assert storage.seen == []
 
 
 # --- mount ---------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 import pytest
 
 from ocipkg_async.errors import RedirectError
-from ocipkg_async.transport.redirect import Hop, next_hop
+from ocipkg_async.transport.redirect import Hop, check_place, next_hop
 from ocipkg_async.transport.urls import origin_of
 
 REGISTRY = origin_of("https://r.example/")
@@ -109,6 +109,25 @@ def test_s10_internal_addresses_are_refused(host: str) -> None:
         follow(hop(), f"https://{host}/latest?token=secret")
     assert "secret" not in str(caught.value)
     assert "redirect_hosts" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("place", ["http://r.example/u/1", "https://169.254.169.254/u/1"])
+def test_s11_uploads_obey_the_rules_of_redirects(place: str) -> None:
+    with pytest.raises(RedirectError):
+        check_place(place, registry_url="https://r.example")
+
+
+@pytest.mark.parametrize(
+    ("place", "registry"),
+    [
+        ("https://r.example/u/1", "https://r.example"),
+        ("https://storage.example/u/1", "https://r.example"),
+        ("https://10.0.0.2/u/1", "https://r.example"),
+        ("http://127.0.0.1:9/u/1", "http://127.0.0.1:5000"),
+    ],
+)
+def test_s11_places_for_uploads(place: str, registry: str) -> None:
+    check_place(place, registry_url=registry, allowed_hosts=frozenset({"10.0.0.2"}))
 
 
 def test_internal_addresses_that_are_allowed() -> None:

@@ -5,7 +5,7 @@ import anyio
 from ...content import Source
 from ...errors import OCIError
 from ...spec import Digest
-from ...transport import Response, same_origin
+from ...transport import Response, check_place, same_origin
 from ..digest_header import check_stated
 from ..endpoint import Endpoint
 from .session import UploadSession
@@ -85,6 +85,13 @@ class OpenUpload:
         retry: bool = False,
     ) -> Response:
         """Send a request and leave its answer, whose headers tell everything."""
+        transport = self._endpoint.transport
+        registry_url = transport.base_url(self._endpoint.registry)
+        check_place(
+            self.session.location,
+            registry_url=registry_url,
+            allowed_hosts=transport.options.redirect_hosts,
+        )
         headers = dict(_OCTETS) if body is not None else {}
         if content_range is not None:
             headers["Content-Range"] = content_range
@@ -97,9 +104,7 @@ class OpenUpload:
             body=body,
             retry=retry,
             # The registry alone gets its credentials, wherever it sends the content (S-11).
-            credentials=same_origin(
-                self.session.location, self._endpoint.transport.base_url(self._endpoint.registry)
-            ),
+            credentials=same_origin(self.session.location, registry_url),
         )
-        async with self._endpoint.transport.send(request) as response:
+        async with transport.send(request) as response:
             return response
