@@ -1,5 +1,7 @@
 """Fetches the layers of a plan, several at a time, and unpacks them in order as they arrive."""
 
+import os
+import stat
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -107,7 +109,7 @@ class LayerJob:
             reader.on_bytes = progress
             if archive and isinstance(self._fetcher, LocalFiles):
                 local = await to_thread.run_sync(self._fetcher.local_path, descriptor)
-                if local is not None:
+                if local is not None and await to_thread.run_sync(_is_stable, local):
                     await reader.drain(len)  # only verified; it is unpacked where it lies
                     return local
             path = self._blobs / f"{descriptor.digest.encoded}-{descriptor.size}"
@@ -179,3 +181,13 @@ class LayerJob:
 
 def _key(task: LayerTask) -> _Key:
     return task.descriptor.digest, task.descriptor.size
+
+
+def _is_stable(path: Path) -> bool:
+    """Whether no other user may change a file or its folder between being verified and unpacked."""
+    if not hasattr(os, "geteuid"):
+        return True
+    with storage_errors(f"examine {path}"):
+        found = path.stat(), path.parent.stat()
+    owners = {0, os.geteuid()}
+    return all(one.st_uid in owners and not one.st_mode & stat.S_IWOTH for one in found)

@@ -262,6 +262,37 @@ async def test_a_layout_is_read_in_place_and_stays(made: Made, tmp_path: Path) -
     assert not (tmp_path / "bad").exists()
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no owners and modes here")
+async def test_s01_a_blob_that_others_may_write_is_not_changed_after_it_was_verified(
+    made: Made, tmp_path: Path
+) -> None:
+    layout = await Layout.open(tmp_path / "layout", create=True)
+    manifest = await made.package(FILES)
+    for descriptor in manifest.successors:
+        async with made.store.fetch(descriptor) as reader:
+            await layout.push(descriptor, BytesSource(await reader.read_all()))
+    blob = await to_thread.run_sync(layout.local_path, manifest.layers[0])
+    assert blob is not None
+    blob.chmod(0o666)
+    other = gzip.compress(raw.archive(raw.file(b"evil")))
+    change = functools.partial(blob.write_bytes, other)
+
+    class Changing:
+        """The layout, while another user writes to it as soon as a blob was read."""
+
+        local_path = layout.local_path
+
+        @asynccontextmanager
+        async def fetch(self, descriptor: Descriptor) -> AsyncIterator[BlobReader]:
+            async with layout.fetch(descriptor) as reader:
+                yield reader
+            await to_thread.run_sync(change)
+
+    await unpack(Changing(), manifest, tmp_path / "out")
+    assert tree(tmp_path / "out") == UNPACKED
+    assert blob.read_bytes() == other
+
+
 async def test_times_are_kept_when_asked(made: Made, tmp_path: Path) -> None:
     manifest = await made.package(raw.archive(raw.file(b"f", mtime=1000)))
     await unpack(made.store, manifest, tmp_path / "out", keep_times=True)
