@@ -4,6 +4,7 @@ Pieces are gathered, and each gathering is written and hashed in one hop to a wo
 the next is being received. Memory is bounded by `GATHER_BYTES` times three.
 """
 
+import contextlib
 from collections.abc import Sequence
 
 import anyio
@@ -108,10 +109,12 @@ async def _receive_more(body: _Body, pieces: list[bytes], session: UploadSession
     with single_error():
         async with anyio.create_task_group() as group:
             group.start_soon(_append_all, queue, session)
-            async with send:
-                while pieces:
-                    await send.send(pieces)
-                    pieces = await body.gather()
+            # A writer that failed reads no more; the group then raises what it failed of.
+            with contextlib.suppress(anyio.BrokenResourceError):
+                async with send:
+                    while pieces:
+                        await send.send(pieces)
+                        pieces = await body.gather()
 
 
 async def _append_all(
