@@ -1,6 +1,7 @@
 """What went wrong with one try, and whether another one may help."""
 
 import asyncio
+import errno
 import os
 import socket
 import ssl
@@ -31,12 +32,14 @@ class Failure:
         error: what the caller gets if no other try follows.
         retryable: whether another try may go better.
         at_once: the connection was stale: the first new try need not wait.
+        refused: the host is there, and nothing listens.
         retry_after_s: seconds the server asked to wait, or None.
     """
 
     error: OCIError
     retryable: bool
     at_once: bool = False
+    refused: bool = False
     retry_after_s: float | None = None
 
 
@@ -63,8 +66,8 @@ def failure_of(error: OCIError, *, also: frozenset[int] = frozenset()) -> Failur
     return Failure(error=error, retryable=isinstance(error, TransportError) and not final)
 
 
-_NEVER = frozenset({501, 505, 511})
-"""Server errors that a repetition cannot change: not implemented, wrong version, captive portal."""
+_NEVER = frozenset({501, 505, 507, 511})
+"""Server errors that a repetition cannot change: not implemented, wrong version, full, captive portal."""
 
 
 def is_retryable(status: int) -> bool:
@@ -142,6 +145,7 @@ def _refused(error: BaseException, host: str, _what: str) -> Failure:
             f"cannot connect to {host}{reason}", hint="check the host and port, and that it runs"
         ),
         retryable=True,
+        refused=number == errno.ECONNREFUSED,
     )
 
 

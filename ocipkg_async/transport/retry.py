@@ -19,6 +19,8 @@ class RetryPolicy:
 
     Attributes:
         attempts: tries in all, at least 1; 1 never repeats.
+        refused_attempts: tries in all that end after a refused connection: a registry that starts
+            again is back soon, and a wrong port never. Never more than `attempts`.
         first_wait_s: longest wait before the second try; it doubles with each further one.
         longest_wait_s: where the doubling ends. A server's ``Retry-After`` is kept in full all the same.
         wait_budget_s: seconds that all waits of one operation may take together. A server that
@@ -27,13 +29,14 @@ class RetryPolicy:
     """
 
     attempts: int = 6
+    refused_attempts: int = 3
     first_wait_s: float = 1.0
     longest_wait_s: float = 30.0
     wait_budget_s: float = 300.0
     deadline_s: float | None = None
 
     def __post_init__(self) -> None:
-        if self.attempts < 1:
+        if min(self.attempts, self.refused_attempts) < 1:
             raise InvalidArgumentError("attempts must be at least 1")
         if min(self.first_wait_s, self.longest_wait_s, self.wait_budget_s) < 0:
             raise InvalidArgumentError("waits must not be negative")
@@ -55,7 +58,10 @@ class RetryBudget:
         """Count a failed try; return the seconds to wait before the next, or None: there is none."""
         self.failed += 1
         policy = self._policy
-        if not failure.retryable or self.failed >= policy.attempts:
+        attempts = policy.attempts
+        if failure.refused:
+            attempts = min(attempts, policy.refused_attempts)
+        if not failure.retryable or self.failed >= attempts:
             return None
         wait_s = self._wait_s(failure)
         late = policy.deadline_s is not None and (

@@ -12,9 +12,19 @@ from ocipkg_async.transport.retry import parse_retry_after
 
 
 def failure(
-    *, retryable: bool = True, at_once: bool = False, after: float | None = None
+    *,
+    retryable: bool = True,
+    at_once: bool = False,
+    refused: bool = False,
+    after: float | None = None,
 ) -> Failure:
-    return Failure(error=OCIError("x"), retryable=retryable, at_once=at_once, retry_after_s=after)
+    return Failure(
+        error=OCIError("x"),
+        retryable=retryable,
+        at_once=at_once,
+        refused=refused,
+        retry_after_s=after,
+    )
 
 
 def waits(policy: RetryPolicy, one: Failure, *, seed: int = 1) -> list[float]:
@@ -69,12 +79,20 @@ def test_a_stale_connection_is_replaced_at_once_but_only_once() -> None:
     assert found[1] > 0
 
 
+@given(seed=st.integers())
+def test_a_refused_connection_is_given_up_within_seconds(seed: int) -> None:
+    found = waits(RetryPolicy(), failure(refused=True), seed=seed)
+    assert len(found) == 2
+    assert sum(found) <= 5
+    assert len(waits(RetryPolicy(refused_attempts=9), failure(refused=True))) == 5
+
+
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 522])
 def test_d05_statuses_that_may_pass(status: int) -> None:
     assert is_retryable(status)
 
 
-@pytest.mark.parametrize("status", [200, 301, 400, 401, 403, 404, 405, 416, 501, 505])
+@pytest.mark.parametrize("status", [200, 301, 400, 401, 403, 404, 405, 416, 501, 505, 507])
 def test_statuses_that_stay(status: int) -> None:
     assert not is_retryable(status)
 
@@ -112,5 +130,7 @@ def test_any_retry_after_is_a_wait_or_nothing(value: str) -> None:
 def test_a_policy_that_makes_no_sense_is_refused() -> None:
     with pytest.raises(InvalidArgumentError):
         RetryPolicy(attempts=0)
+    with pytest.raises(InvalidArgumentError):
+        RetryPolicy(refused_attempts=0)
     with pytest.raises(InvalidArgumentError):
         RetryPolicy(wait_budget_s=-1)
