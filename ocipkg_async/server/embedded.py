@@ -89,7 +89,7 @@ class EmbeddedRegistry:
         if not is_loopback(host) and not insecure_listen:
             raise InvalidArgumentError(
                 f"{host} can be reached from other machines, and this registry has no passwords",
-                hint="listen on 127.0.0.1, or say that you mean it",
+                hint="listen on 127.0.0.1, or say that you mean it (insecure_listen, --insecure-listen)",
             )
         if not 0 < max_manifest_bytes <= MAX_MANIFEST_BYTES:
             raise InvalidArgumentError(
