@@ -52,7 +52,7 @@ async def push(
         )
     async with session.client() as client:
         if files:
-            reference = Reference.parse(source).with_default_tag()
+            reference = Reference.parse(source, strict=True).with_default_tag()
             described = await client.push_files(
                 reference,
                 [ArtifactFile.parse(text) for text in files],

@@ -2,6 +2,7 @@
 
 from ..registry import ping
 from ..spec import Platform, Reference
+from ..spec.reference import parse_domain
 from ..store import Package, Problem, Pruned
 from ..transport import Credential, FixedCredential, Transport
 from .open_client import OpenClient, to_platform, to_reference
@@ -68,6 +69,7 @@ class KeepingVerbs(OpenClient):
             RegistryError, TransportError: the registry refused, or could not be reached.
         """
         _ = self._stores
+        parse_domain(registry)
         host = Reference.parse(f"{registry}/x", strict=True)
         credential = Credential(username=username, password=password)
         async with Transport(
@@ -85,4 +87,5 @@ class KeepingVerbs(OpenClient):
             CredentialError: the file or helper cannot be used.
         """
         _ = self._stores
+        parse_domain(registry)
         return await self._files.erase(Reference.parse(f"{registry}/x", strict=True).registry)

@@ -61,6 +61,7 @@ class LookingVerbs(OpenClient):
         """Give what a target points to further tags, in the same repository or layout.
 
         Raises:
+            InvalidReferenceError: a name is not a tag; nothing was tagged.
             NotFoundError: there is no such thing.
             UnsupportedError: an archive, which cannot be changed in place.
             RegistryError, TransportError: the registry refused, or could not be reached.
@@ -70,6 +71,9 @@ class LookingVerbs(OpenClient):
             raise UnsupportedError(
                 "names in an archive cannot be changed in place", hint="copy it to a layout first"
             )
+        if parsed.reference is not None:
+            for name in names:
+                parsed.reference.with_tag(name)  # before the first is given
         async with self._stores.opened(parsed) as (_, found):
             root = found.plain()
             async with self._stores.writable(parsed) as store:

@@ -17,7 +17,7 @@ from ..package import (
 )
 from ..spec import Descriptor, Platform, Reference
 from ..store import Package
-from .open_client import OpenClient, to_platform, to_reference, to_target
+from .open_client import OpenClient, to_destination, to_platform, to_reference, to_target
 from .opening import entries, name_of, output_names, pushed_tags, reference_of
 from .target import Target
 
@@ -91,11 +91,13 @@ class MovingVerbs(OpenClient):
             the descriptor of the manifest.
 
         Raises:
-            InvalidPackageError: a file cannot be read, or two have one title.
-            InvalidArgumentError: the reference has a digest, which only follows from the files.
+            InvalidPackageError: a file cannot be packed, or changed meanwhile.
+            InvalidReferenceError: the reference does not name its registry.
+            InvalidArgumentError: the reference has a digest, which only follows from the files; two
+                files have one title; `artifact_type` is no media type.
             RegistryError, TransportError: the registry refused, or could not be reached.
         """
-        parsed = to_reference(reference)
+        parsed = to_destination(reference)
         (tag,) = pushed_tags(parsed)
         return await push_artifact(
             self.repository(parsed),
@@ -120,6 +122,7 @@ class MovingVerbs(OpenClient):
 
         Raises:
             InvalidArgumentError: there are several packages and one `to`, or one without a name.
+            InvalidReferenceError: `to` does not name its registry.
             InvalidLayoutError, IntegrityError: the archive or layout is broken.
             RegistryError, TransportError: the registry refused, or could not be reached.
         """
@@ -127,7 +130,7 @@ class MovingVerbs(OpenClient):
         pushed: list[tuple[Reference, Descriptor]] = []
         async with self._stores.local(target) as store:
             for entry in await entries(store, target, single=to is not None):
-                reference = reference_of(entry, target) if to is None else to_reference(to)
+                reference = reference_of(entry, target) if to is None else to_destination(to)
                 names = pushed_tags(reference, entry)
                 repository = self.repository(reference)
                 await self._copy(store, repository, entry.plain(), names, action="upload")

@@ -130,6 +130,11 @@ def to_reference(value: str | Reference) -> Reference:
     return value if isinstance(value, Reference) else Reference.parse(value)
 
 
+def to_destination(value: str | Reference) -> Reference:
+    """Return a reference to push to; its text must name the registry, as outputs must (see `Target`)."""
+    return value if isinstance(value, Reference) else Reference.parse(value, strict=True)
+
+
 def to_platform(value: str | Platform | None) -> Platform | None:
     """Return a platform, parsed if it is text: its own form, or a target triple."""
     if not isinstance(value, str):

@@ -15,6 +15,7 @@ from anyio import from_thread, to_thread
 from ..content import BytesSource, FileSource
 from ..errors import (
     InvalidArgumentError,
+    InvalidDocumentError,
     InvalidPackageError,
     NotFoundError,
     StorageError,
@@ -80,13 +81,13 @@ async def push_artifact(
         the descriptor of the manifest.
 
     Raises:
-        InvalidArgumentError: two files with one title.
+        InvalidArgumentError: two files with one title, or a type that is no media type.
         InvalidPackageError: a special file, or one that changed while it was packed.
         NotFoundError: a file is not there.
         StorageError: a file cannot be read.
         UnsupportedError: another compression than gzip.
     """
-    _check(files, compression)
+    _check(files, compression, artifact_type)
     pushing = _Pushing(
         store,
         compression=compression,
@@ -111,7 +112,16 @@ async def push_artifact(
     return manifest.descriptor
 
 
-def _check(files: Sequence[ArtifactFile], compression: Compression) -> None:
+def _check(
+    files: Sequence[ArtifactFile], compression: Compression, artifact_type: str | None
+) -> None:
+    if artifact_type is not None:
+        try:
+            media_types.check_media_type(artifact_type)
+        except InvalidDocumentError as error:
+            raise InvalidArgumentError(
+                f"the artifact type: {error}", hint="a media type looks like application/json"
+            ) from error
     if compression.algorithm != "gzip":
         raise UnsupportedError(
             f"ORAS does not unpack directories compressed with {compression.algorithm}",

@@ -45,6 +45,8 @@ def faulty() -> Iterator[tuple[str, Faults]]:
         (["push", "ghcr.io/a/b:v1", "--artifact-type", "a/b"], 2),
         (["push", "a.io/b:v1", "{tree}/lib", "--to", "a.io/c"], 2),
         (["push", "a.io/b:v1", "/etc/passwd"], 2),
+        (["push", "typo", "{tree}/lib"], 2),
+        (["push", "a.io/b:v1", "{tree}/lib", "--artifact-type", "text"], 2),
         (["get", "a.io/b", "--client-key", "{tree}/lib/a.txt"], 2),
         (["login", "a.io"], 2),
         (["login", "a.io", "--password-stdin"], 2),

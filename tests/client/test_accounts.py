@@ -67,3 +67,11 @@ async def test_login_to_nobody() -> None:
             await client.login("127.0.0.1:1", "a", "b")
         with pytest.raises(InvalidReferenceError):
             await client.login("https://ghcr.io", "a", "b")
+
+
+@pytest.mark.parametrize("text", ["x y", "http://a.io", "a.io/b", ""])
+async def test_login_takes_a_registry_alone(text: str) -> None:
+    async with Client() as client:
+        for call in (client.login(text, "user", "secret"), client.logout(text)):
+            with pytest.raises(InvalidReferenceError, match="is not a registry"):
+                await call

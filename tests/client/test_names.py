@@ -162,3 +162,22 @@ async def test_empty_layout(client: Client, tmp_path: Path) -> None:
     for call in (client.resolve(str(tmp_path / "layout")), client.load(str(tmp_path / "layout"))):
         with pytest.raises(NotFoundError):
             await call
+
+
+async def test_tags_are_checked_before_the_first_is_given(
+    client: Client, tree: Path, embedded: EmbeddedRegistry
+) -> None:
+    await client.pack([tree], f"{embedded.host}/a:v1")
+    with pytest.raises(InvalidReferenceError, match="not a tag"):
+        await client.tag(f"{embedded.host}/a:v1", ["v2", "no tag"])
+    assert await client.tags(f"{embedded.host}/a") == ["v1"]
+
+
+async def test_what_is_pushed_to_names_its_registry(
+    client: Client, tree: Path, tmp_path: Path
+) -> None:
+    archive = str(tmp_path / "a.tar")
+    await client.pack([tree], archive)
+    for call in (client.push(archive, "oci:x"), client.push_files("foo.c", [])):
+        with pytest.raises(InvalidReferenceError, match="not a valid reference"):
+            await call
