@@ -122,6 +122,7 @@ class Dispatcher:
             return web.Response(status=_CLIENT_HAS_GONE)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        _refuse_pages(request)
         route = find_route(request.method, request.raw_path)
         if self._injector is not None:
             response = await self._injector.before(request, route)
@@ -129,6 +130,18 @@ class Dispatcher:
                 return response
         method = "GET" if request.method == "HEAD" else request.method
         return await _HANDLERS[route.kind, method](self._service, request, route)
+
+
+def _refuse_pages(request: web.BaseRequest) -> None:
+    """Refuse what a web page sends to change something, which a loopback address does not keep out.
+
+    Browsers add ``Origin`` to all such requests; no client of registries does.
+
+    Raises:
+        RefusedError: 403.
+    """
+    if "Origin" in request.headers and request.method not in {"GET", "HEAD"}:
+        raise RefusedError(403, "DENIED", "web pages may not change anything here")
 
 
 def _refusal(refused: RefusedError) -> web.Response:

@@ -4,6 +4,7 @@ import pytest
 
 from ocipkg_async.server.failures import RefusedError
 from ocipkg_async.server.routes import Kind, find_route
+from server.driving import Driver
 
 HEX = "a" * 64
 
@@ -77,3 +78,15 @@ def test_query_is_decoded_once_and_keeps_repeated_keys() -> None:
     assert route.get_all("tag") == ["a", "b%25"]
     assert route.get("empty") == ""
     assert route.get("missing") is None
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/v2/a/blobs/uploads/"), ("PUT", "/v2/a/manifests/v1"), ("DELETE", "/v2/a/x")],
+)
+async def test_web_pages_change_nothing(driver: Driver, method: str, path: str) -> None:
+    """A page of any site may send a POST to a loopback address without being asked before."""
+    page = {"Origin": "http://evil.example"}
+    answer = await driver(method, path, headers=page)
+    assert (answer.status, answer.code) == (403, "DENIED")
+    assert (await driver("GET", "/v2/", headers=page)).status == 200
