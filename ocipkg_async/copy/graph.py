@@ -22,7 +22,7 @@ from ..content import (
 )
 from ..content.graph import MAX_NODES
 from ..content.reader import MAX_DOCUMENT_BYTES
-from ..errors import LimitExceededError, single_error
+from ..errors import LimitExceededError, RegistryError, single_error
 from ..events import Action, Finished, OnEvent, Planned, Progressed, Skipped, Started, ignore
 from ..spec import Descriptor, Digest, Document, Index, media_types, parse_document
 from .sides import NotedSource, side
@@ -73,7 +73,8 @@ async def copy_graph(
         root: a manifest, an index or a blob.
         names: tags that the root gets at the destination.
         concurrency: pieces of content in flight.
-        deep: look below documents that exist at the destination too, to repair a partial copy.
+        deep: look below documents that exist at the destination too, to repair a partial copy. A
+            registry that misses parts of a document that it has makes it so by itself.
         foreign_layers: move non-distributable layers as well.
         max_document_bytes: largest manifest or index that is read.
         action: what the events call it.
@@ -84,15 +85,32 @@ async def copy_graph(
         IntegrityError: the source gave wrong bytes; the destination shows nothing of them.
         OCIError: either side failed; a note says which.
     """
-    run = _Copy(
-        source, destination, concurrency, deep, foreign_layers, max_document_bytes, action, on_event
-    )
-    with single_error():
-        await run.read(root)
-        on_event(Planned(action=action, total=run.total))
-        await run.move_blobs()
-        await run.move_documents(root, names)
-    return CopyReport(root=root, copied=tuple(run.copied), skipped=tuple(run.skipped))
+
+    async def run(*, deep: bool) -> CopyReport:
+        copy = _Copy(
+            source,
+            destination,
+            concurrency,
+            deep,
+            foreign_layers,
+            max_document_bytes,
+            action,
+            on_event,
+        )
+        with single_error():
+            await copy.read(root)
+            on_event(Planned(action=action, total=copy.total))
+            await copy.move_blobs()
+            await copy.move_documents(root, names)
+        return CopyReport(root=root, copied=tuple(copy.copied), skipped=tuple(copy.skipped))
+
+    try:
+        return await run(deep=deep)
+    except RegistryError as error:
+        # It has a document whose parts somebody removed: the partial copy is to be repaired.
+        if deep or "MANIFEST_BLOB_UNKNOWN" not in {detail.code for detail in error.details}:
+            raise
+    return await run(deep=True)
 
 
 @dataclass(slots=True)

@@ -336,6 +336,21 @@ async def test_referrers_stay_where_the_registry_has_no_list(
 # --- nesting and limits --------------------------------------------------------------------------
 
 
+async def test_a_document_whose_blob_was_removed_is_repaired() -> None:
+    source = MemoryStore()
+    layer, data = blob(1000)
+    for descriptor, content in ((layer, data), (EMPTY, EMPTY_JSON)):
+        await source.push(descriptor, BytesSource(content))
+    root = Manifest.build(config=EMPTY, layers=(layer,), artifact_type=ARTIFACT)
+    await source.push(root.descriptor, BytesSource(root.raw))
+    async with EmbeddedRegistry() as registry, opened(registry.host) as destination:
+        await copy_graph(source, destination, root.descriptor, names=["v1"])
+        await destination.delete(layer)
+        report = await copy_graph(source, destination, root.descriptor, names=["v1"])
+        assert report.copied == (layer,)
+        assert await fetch_bytes(destination, layer) == data
+
+
 async def test_indexes_may_be_nested_as_deep_as_they_can_be_walked() -> None:
     source, destination = MemoryStore(), MemoryStore()
     document: Manifest | Index = await push_image(source, 10)
