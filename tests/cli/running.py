@@ -82,6 +82,18 @@ class Terminal:
     def type(self, keys: str) -> None:
         os.write(self._fd, keys.encode())
 
+    def interrupt(self) -> int:
+        """Press Ctrl-C until the program ends; return the exit code.
+
+        Once may not be enough: a signal that comes just before the program waits for a key is
+        noticed only after that key.
+        """
+        while self.process.poll() is None:
+            self.type("\x03")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.5)
+        return self.end()
+
     def end(self) -> int:
         """Read to the end; return the exit code."""
         while data := self._read():

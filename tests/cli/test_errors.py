@@ -180,3 +180,18 @@ def test_several_errors_have_one_code_if_they_agree() -> None:
 def test_control_characters_of_others_are_not_printed(tmp_path: Path) -> None:
     (line, *_) = failed("push", f"./\x1b[31m{tmp_path.name}", code=4)
     assert "\x1b" not in line
+
+
+def test_limit_can_be_moved(tree: Path, tmp_path: Path) -> None:
+    archive, store = tmp_path / "a.tar", tmp_path / "store"
+    run("pack", tree, "-o", archive, "-t", "a.io/b:c", "-q")
+    pull = ["pull", archive, "-o", tmp_path / "out"]
+    for command in (pull, ["load", archive, "--store", store]):
+        assert "--limit entries=NUMBER" in failed(*command, "--limit", "entries=1", code=5)[-1]
+        run(*command, "--limit", "entries=1000", "--limit", "ratio=2000", "-q")
+
+
+@pytest.mark.parametrize("text", ["nothing=1", "entries", "entries=0", "entries=-1", "entries=x"])
+def test_limit_that_is_none(text: str) -> None:
+    result = run("verify", "--limit", text, code=2)
+    assert "limit" in result.stderr
