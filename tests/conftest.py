@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,12 @@ _PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 # A command or a call of the facade starts its loop below its own frame, so all that asyncio
 # and the libraries do in it would count as ours.
 _LOOP_STARTERS = ("ocipkg_async.cli", "ocipkg_async.sync")
+
+
+# A shell starts background jobs with Ctrl-C ignored, and programs inherit that; those under test
+# are to be interrupted.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
