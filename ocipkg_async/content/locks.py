@@ -30,6 +30,9 @@ if sys.platform == "win32":
         except OSError:
             return False
         return True
+
+    def _unlock(fd: int) -> None:
+        os.close(fd)
 else:
     import fcntl
 
@@ -39,6 +42,11 @@ else:
         except BlockingIOError:
             return False
         return True
+
+    def _unlock(fd: int) -> None:
+        # A child that was forked meanwhile has the descriptor too, and would keep the lock.
+        fcntl.flock(fd, fcntl.LOCK_UN)
+        os.close(fd)
 
 
 def _open_and_try(path: Path, *, shared: bool) -> int | None:
@@ -64,6 +72,14 @@ def _open_and_try(path: Path, *, shared: bool) -> int | None:
     return None
 
 
+def _release(fd: int, holder: int) -> None:
+    """Give a lock back; a forked child that clears up has nothing to give."""
+    if os.getpid() == holder:
+        _unlock(fd)
+    else:
+        os.close(fd)
+
+
 @contextlib.asynccontextmanager
 async def file_lock(
     path: Path, *, shared: bool = False, timeout_s: float | None = None
@@ -84,7 +100,7 @@ async def file_lock(
         def acquire() -> bool:
             fd = _open_and_try(path, shared=shared)
             if fd is not None:
-                held.callback(os.close, fd)  # closing releases
+                held.callback(_release, fd, os.getpid())
             return fd is not None
 
         with storage_errors(f"lock {path}"):

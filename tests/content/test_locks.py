@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import subprocess
 import sys
 import threading
@@ -243,3 +244,60 @@ async def test_s20_a_link_in_place_of_the_lock_makes_no_file_elsewhere(tmp_path:
         async with file_lock(tmp_path / "lock", timeout_s=0):
             pass
     assert not (tmp_path / "elsewhere").exists()
+
+
+FORK = """
+import os, sys
+from pathlib import Path
+import anyio
+from ocipkg_async.content.locks import file_lock
+from ocipkg_async.errors import TimedOutError
+
+async def is_free(path):
+    try:
+        async with file_lock(path, timeout_s=0):
+            return True
+    except TimedOutError:
+        return False
+
+async def main():
+    path = Path(sys.argv[1])
+    lock = file_lock(path)
+    await lock.__aenter__()
+    end, keep = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(keep)
+        try:
+            lock.gen.aclose().send(None)  # it clears up what it inherited
+        except StopIteration:
+            pass
+        os.read(end, 1)
+        os._exit(0)
+    other = os.fork()
+    if not other:
+        os.close(keep)
+        os.read(end, 1)
+        os._exit(0)
+    await anyio.sleep(0.1)
+    print("held", not await is_free(path))
+    await lock.__aexit__(None, None, None)
+    print("free", await is_free(path))
+    os.close(keep)
+    for one in (child, other):
+        os.waitpid(one, 0)
+
+anyio.run(main)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_neither_keeps_nor_releases_its_parents_lock(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORK, str(tmp_path / "lock")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.split("\n")[:2] == ["held True", "free True"]
