@@ -9,6 +9,7 @@ from .session import Session, command
 @command(
     registry=True,
     store=True,
+    unpacking=True,
     epilog="""\b
 Example:
   LIB=$(ocipkg-async get ghcr.io/org/foo:1.2) && cc main.c -I$LIB -L$LIB -lfoo

@@ -11,6 +11,7 @@ from .text import count_text, printable, size_text
 
 @command(
     registry=True,
+    unpacking=True,
     epilog="""\b
 Examples:
   ocipkg-async pull ghcr.io/org/pkg:v1 -o build/

@@ -14,11 +14,12 @@ import click
 
 from ..client import Client, ClientOptions
 from ..errors import OCIError
+from ..package import UnpackLimits
 from ..transport import TransportOptions
 from .exit_codes import ERROR, exit_code
 from .progress import Display, ProgressKind, display, say
 from .text import json_text, printable
-from .values import ByteSize
+from .values import ByteSize, Limit
 
 P = ParamSpec("P")
 
@@ -126,6 +127,15 @@ _PUSHING = (
         help="Push in chunks of this size instead of one request.",
     ),
 )
+_UNPACKING = (
+    click.option(
+        "--limit",
+        type=Limit(),
+        multiple=True,
+        metavar="NAME=NUMBER",
+        help="Change a limit for unpacking, such as ratio=2000; may be repeated.",
+    ),
+)
 # What all commands share comes last in their help.
 _SHARED_NAMES = frozenset(
     {
@@ -143,6 +153,7 @@ _SHARED_NAMES = frozenset(
         "concurrency",
         "max_manifest_size",
         "chunk_size",
+        "limit",
     }
 )
 
@@ -152,6 +163,7 @@ def command(
     registry: bool = False,
     store: bool = False,
     pushing: bool = False,
+    unpacking: bool = False,
     prepare: Callable[[dict[str, Any]], None] | None = None,
     epilog: str | None = None,
 ) -> Callable[[Callable[Concatenate[Session, P], Awaitable[None]]], click.Command]:
@@ -161,6 +173,7 @@ def command(
         registry: give it the options for registries.
         store: give it ``--store``.
         pushing: give it the options for uploads.
+        unpacking: give it ``--limit``.
         prepare: changes the command's own options before the event loop starts; it may wait for a
             person, whose Ctrl-C an event loop would take for later.
         epilog: examples, below the help.
@@ -177,7 +190,8 @@ def command(
 
         shared = (*_SHARED, *(_STORE if store else ()), *(_REGISTRY if registry else ()))
         wrapped: Callable[..., None] = run
-        for option in reversed((*(_PUSHING if pushing else ()), *shared)):
+        special = (*(_PUSHING if pushing else ()), *(_UNPACKING if unpacking else ()))
+        for option in reversed((*special, *shared)):
             wrapped = option(wrapped)
         name = body.__module__.rpartition(".")[2].removesuffix("_command")
         made = click.command(name=name, epilog=epilog)(wrapped)
@@ -207,7 +221,11 @@ def _session(given: dict[str, Any]) -> Session:
         if option in given
     }
     with _failing():
-        options = ClientOptions(transport=TransportOptions(**transport), **client)
+        options = ClientOptions(
+            limits=UnpackLimits(**dict(given.pop("limit", ()))),
+            transport=TransportOptions(**transport),
+            **client,
+        )
     return Session(
         json=given.pop("as_json"),
         quiet=given.pop("quiet"),

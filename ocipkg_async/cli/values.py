@@ -1,8 +1,11 @@
 """Types of option values."""
 
+import dataclasses
 import re
 
 import click
+
+from ..package import UnpackLimits
 
 _SIZE = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>[KMGT]?)(?:i?B)?", re.IGNORECASE)
 _FACTORS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -46,3 +49,26 @@ class KeyValue(click.ParamType[tuple[str, str]]):
         if not equals or not key:
             self.fail(f"{value!r} is not key=value", param, ctx)
         return key, rest
+
+
+class Limit(click.ParamType[tuple[str, int]]):
+    """A bound for unpacking, ``name=number``; the names are those of `UnpackLimits`."""
+
+    name = "name=number"
+
+    def convert(
+        self,
+        value: str | tuple[str, int],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> tuple[str, int]:
+        """Return name and number."""
+        if isinstance(value, tuple):
+            return value
+        name, _, number = value.partition("=")
+        names = [field.name for field in dataclasses.fields(UnpackLimits)]
+        if name not in names:
+            self.fail(f"{name!r} is not a limit; there are {', '.join(names)}", param, ctx)
+        if not re.fullmatch("[0-9]{1,18}", number, re.ASCII):
+            self.fail(f"{value!r} is not {name}=number", param, ctx)
+        return name, int(number)

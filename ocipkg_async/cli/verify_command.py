@@ -5,7 +5,7 @@ from .session import Session, command
 from .text import printable
 
 
-@command(store=True)
+@command(store=True, unpacking=True)
 async def verify(session: Session) -> None:
     """Check the installed packages byte by byte.
 

@@ -74,5 +74,5 @@ def exceeded(limit: str, what: str) -> LimitExceededError:
     """Return the error for a limit that was passed: `what` is there, in words."""
     return LimitExceededError(
         f"the package holds {what}, over the limit",
-        hint=f"raise the limit {limit} if you trust the package",
+        hint=f"if you trust the package, raise the limit {limit} (--limit {limit}=NUMBER)",
     )
