@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import os
-import resource
 from collections.abc import AsyncIterator
 
 import pytest
@@ -339,17 +338,3 @@ async def test_c33_too_many_uploads_are_429(start: Start) -> None:
         await driver.start()
     answer = await driver("POST", f"/v2/{REPOSITORY}/blobs/uploads/")
     assert (answer.status, answer.code) == (429, "TOOMANYREQUESTS")
-
-
-async def test_full_disk_in_the_middle_of_a_body_is_507(
-    driver: Driver, caplog: pytest.LogCaptureFixture
-) -> None:
-    location = await driver.start()
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
-    try:
-        answer = await driver("PATCH", location, data=bytes(16 << 20), headers=OCTETS)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert answer.status == 507
-    assert caplog.text == ""
