@@ -96,6 +96,11 @@ class Connections:
             total=None, connect=self._options.connect_timeout_s, sock_read=read_timeout_s
         )
 
+    def _silence_s(self, outgoing: Outgoing) -> float:
+        """How long a peer may take for the beginning of its answer."""
+        reading = outgoing.method in _READING
+        return self._options.read_timeout_s if reading else self._options.answer_timeout_s
+
     async def exchange(
         self, outgoing: Outgoing, *, on_body: Callable[[], None], on_close: Callable[[], None]
     ) -> Response:
@@ -114,7 +119,10 @@ class Connections:
         if isinstance(body, bytes) and len(body) > _INLINE_BYTES:
             body = BytesBody(body)
         if body is None or isinstance(body, bytes) or body.size == 0:
-            with explained(outgoing.method, outgoing.url):
+            # aiohttp limits each wait for bytes; a peer that drips headers, or sends one "early
+            # hints" after another, would never be done.
+            limit_s = self._options.connect_timeout_s + self._silence_s(outgoing)
+            with explained(outgoing.method, outgoing.url), anyio.fail_after(limit_s):
                 answer = await self._request(outgoing, body if isinstance(body, bytes) else None)
         else:
             answer = await self._stream(outgoing, body, on_body)
@@ -164,7 +172,6 @@ class Connections:
             headers["Content-Length"] = str(data.size)
         if proxy and origin.scheme == "http":
             headers.update(proxy.headers)  # aiohttp sends them with CONNECT only
-        reading = outgoing.method in _READING
         tls: ssl.SSLContext | bool = True
         if origin.scheme == "https":
             tls = await self._tls.for_host(origin.netloc, origin.host, own=outgoing.own)
@@ -180,9 +187,7 @@ class Connections:
                 proxy=proxy.url if proxy else None,
                 proxy_headers=proxy.headers if proxy else None,
                 ssl=tls,
-                timeout=self._timeout(
-                    options.read_timeout_s if reading else options.answer_timeout_s
-                ),
+                timeout=self._timeout(self._silence_s(outgoing)),
             )
 
 

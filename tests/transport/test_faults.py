@@ -111,6 +111,25 @@ async def test_d120_a_stalled_answer_and_a_stalled_body_time_out() -> None:
                 await response.body.read(100)
 
 
+@pytest.mark.parametrize(
+    "drop", [b"X", b"HTTP/1.1 103 Early Hints\r\n\r\n"], ids=["bytes", "hints"]
+)
+async def test_headers_that_never_end_time_out(drop: bytes) -> None:
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_head(reader)
+        writer.write(start)
+        while True:
+            writer.write(drop)
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+    start = b"HTTP/1.1 200 OK\r\n" if drop == b"X" else b""
+    options = quick(read_timeout_s=0.2, connect_timeout_s=0.2, retry=RetryPolicy(attempts=1))
+    async with serve_raw(drip) as server, Transport(options) as transport:
+        with pytest.raises(TimedOutError), anyio.fail_after(20):
+            await transport.fetch(get(server), max_bytes=10)
+
+
 async def test_d120_a_slow_body_that_keeps_coming_does_not_time_out() -> None:
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_head(reader)
