@@ -23,6 +23,8 @@ PIECE_BYTES = 1 << 20
 # A new member is fed little at first: what lies behind its end is copied once for each member,
 # and thousands of tiny members in one piece would make that slower than linear.
 _FIRST_FEED_BYTES = 4096
+# Layers that are read in part have a member for each file or, of large ones, for each 4 MiB.
+_MEMBERS_PER_ENTRY = 2
 # The format allows windows up to 2 GiB, held in memory; 128 MiB is what the zstd command accepts.
 _ZSTD_WINDOW_LOG = 27
 
@@ -74,6 +76,7 @@ class LayerStream:
     def __init__(self, read: Read, limits: UnpackLimits) -> None:
         self.compressed_bytes = 0
         self.uncompressed_bytes = 0
+        self._members = 1
         self._source = read
         self._limits = limits
         self._piece = memoryview(b"")
@@ -113,6 +116,7 @@ class LayerStream:
             if self._decoder is None:
                 if not self._more_members():
                     return b""
+                self._count_member()
                 self._decoder, self._feed_bytes = new(), _FIRST_FEED_BYTES
             if data := self._step(self._decoder, wanted):
                 return data
@@ -150,6 +154,12 @@ class LayerStream:
                 )
             head = self._refill()
         return False
+
+    def _count_member(self) -> None:
+        """Count a further member or frame: an empty one costs time, and shows in no other limit."""
+        self._members += 1
+        if self._members > _MEMBERS_PER_ENTRY * self._limits.entries:
+            raise exceeded("entries", f"a layer of {self._members} compressed pieces")
 
     def _feed(self, max_bytes: int) -> memoryview:
         feed = self._piece[self._at : self._at + max_bytes]

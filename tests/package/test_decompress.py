@@ -161,6 +161,18 @@ def test_s27_many_tiny_members_are_read_in_linear_work() -> None:
     assert read(member * 50_000) == b"a" * 50_000
 
 
+@pytest.mark.parametrize("piece", [gzip.compress(b""), zstd.compress(b""), SKIPPABLE])
+def test_s27_pieces_are_counted_also_when_they_hold_nothing(piece: bytes) -> None:
+    limits = UnpackLimits(entries=50)
+    for count, fits in ((100, True), (101, False)):
+        stream = open_layer(io.BytesIO(piece * count).read, TAR, limits=limits)
+        if fits:
+            assert stream.read(10) == b""
+        else:
+            with pytest.raises(LimitExceededError):
+                stream.read(10)
+
+
 def test_what_pigz_and_zstd_write() -> None:
     for command in (["pigz", "-c", "-p2", "-b128"], ["zstd", "-c", "-T2", "--long=27"]):
         require(command[0])
