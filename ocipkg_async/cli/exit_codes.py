@@ -11,6 +11,7 @@ NETWORK = 6
 CONFLICT = 7
 DISK = 8
 INTERRUPTED = 130
+TERMINATED = 143
 
 # The first match counts.
 _CODES: tuple[tuple[type[errors.OCIError], int], ...] = (

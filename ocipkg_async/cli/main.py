@@ -5,12 +5,13 @@ too, so that ``--help`` loads none of them, nor the HTTP library.
 """
 
 import importlib
+import signal
 from collections.abc import Mapping
 
 import click
 
 from .._version import __version__
-from .exit_codes import INTERRUPTED
+from .exit_codes import INTERRUPTED, TERMINATED
 
 COMMANDS: Mapping[str, str] = {
     "pack": "Make a package of files and directories.",
@@ -52,6 +53,7 @@ Exit codes:
   7    conflict: the destination exists
   8    disk: full, or not writable
   130  interrupted with Ctrl-C
+  143  ended by SIGTERM
 
 \b
 Environment:
@@ -72,7 +74,7 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except (KeyboardInterrupt, click.Abort):
             click.echo("interrupted", err=True)
-            raise SystemExit(INTERRUPTED) from None
+            raise SystemExit(TERMINATED if _told_to_end else INTERRUPTED) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)
@@ -95,6 +97,16 @@ def cli() -> None:
     """Distribute packages through OCI registries, without a container engine."""
 
 
+_told_to_end: list[int] = []
+
+
+def _end(number: int, _frame: object) -> None:
+    """End as with Ctrl-C, which cleans up: continuous integration sends SIGTERM."""
+    _told_to_end.append(number)
+    signal.raise_signal(signal.SIGINT)
+
+
 def main() -> None:
     """Run the command with the process's arguments; the console script."""
+    signal.signal(signal.SIGTERM, _end)
     cli(prog_name="ocipkg-async")

@@ -72,6 +72,14 @@ def _open_and_try(path: Path, *, shared: bool) -> int | None:
     return None
 
 
+def _is_read_only(path: Path) -> bool:
+    """Whether the file system takes no changes, such as that of an image."""
+    try:
+        return bool(os.statvfs(path.parent).f_flag & os.ST_RDONLY)
+    except (AttributeError, OSError):  # Windows cannot tell
+        return False
+
+
 def _release(fd: int, holder: int) -> None:
     """Give a lock back; a forked child that clears up has nothing to give."""
     if os.getpid() == holder:
@@ -88,7 +96,8 @@ async def file_lock(
 
     Args:
         path: the lock file; its folder must exist.
-        shared: allow other shared holders, no exclusive one.
+        shared: allow other shared holders, no exclusive one. On a read-only file system it is
+            held without a lock file.
         timeout_s: give up after so many seconds; None waits for ever, 0 tries once.
 
     Raises:
@@ -98,6 +107,8 @@ async def file_lock(
     with contextlib.ExitStack() as held:
 
         def acquire() -> bool:
+            if shared and _is_read_only(path):
+                return True  # nobody can write there, so there is nobody to wait for
             fd = _open_and_try(path, shared=shared)
             if fd is not None:
                 held.callback(_release, fd, os.getpid())

@@ -18,8 +18,10 @@ from ocipkg_async.server import EmbeddedRegistry, Faults
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 
 
-@pytest.mark.parametrize("verb", ["get", "pull"])
-def test_ctrl_c_leaves_nothing(verb: str, tree: Path, tmp_path: Path, store: Path) -> None:
+@pytest.mark.parametrize(("verb", "code"), [("get", 130), ("pull", 130), ("get", 143)])
+def test_ctrl_c_and_sigterm_leave_nothing(
+    verb: str, code: int, tree: Path, tmp_path: Path, store: Path
+) -> None:
     asked = threading.Event()
 
     def blobs(_method: str, path: str) -> bool:
@@ -35,8 +37,11 @@ def test_ctrl_c_leaves_nothing(verb: str, tree: Path, tmp_path: Path, store: Pat
         output = ["-o", tmp_path / "out"] if verb == "pull" else []
         terminal = Terminal(verb, f"{server.host}/a:v1", *output, "--progress", "plain")
         assert asked.wait(TIME_LIMIT_S)
-        terminal.type("\x03")
-        assert terminal.end() == 130
+        if code == 130:
+            terminal.type("\x03")
+        else:
+            terminal.process.send_signal(signal.SIGTERM)
+        assert terminal.end() == code
     assert terminal.shown.rstrip().endswith("interrupted")
     assert not (tmp_path / "out").exists()
     assert not [path for path in everything(tmp_path) if ".tmp-" in path]

@@ -53,7 +53,9 @@ def test_c33_limit_of_open_sessions(sessions: Sessions) -> None:
     sessions.open("b", "sha256")
 
 
-def test_c33_idle_session_expires_and_a_used_one_does_not(sessions: Sessions, clock: Clock) -> None:
+async def test_c33_idle_session_expires_and_a_used_one_does_not(
+    sessions: Sessions, clock: Clock
+) -> None:
     idle, used = sessions.open("a", "sha256"), sessions.open("a", "sha256")
     clock.now_s = 8
     sessions.get("a", used.id)

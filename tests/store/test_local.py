@@ -1,7 +1,10 @@
 """The local store: what is installed is whole, and stays what it was."""
 
 import io
+import os
 import shutil
+import subprocess
+import sys
 import tarfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -344,6 +347,29 @@ async def test_nothing_is_removed_while_somebody_reads(
         assert not removed.is_set()
         assert len(await store.packages()) == 1
     assert removed.is_set()
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="only root may mount a file system"
+)
+async def test_a_read_only_store_can_be_read(
+    source: MemoryStore, root: Descriptor, tmp_path: Path
+) -> None:
+    """A store that is part of an image: nothing can be locked there, and nothing needs to be."""
+    place = tmp_path / "mounted"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "none", place], check=False).returncode:
+        pytest.skip("file systems cannot be mounted here")
+    try:
+        package = await (await LocalStore.open(place / "store")).install(source, root, NAME)
+        subprocess.run(["mount", "-o", "remount,ro", place], check=True)
+        store = await LocalStore.open(place / "store")
+        assert (await store.find(NAME)).path == package.path
+        assert [one.reference for one in await store.packages()] == [NAME]
+        with pytest.raises(StorageError):
+            await store.remove(NAME)
+    finally:
+        subprocess.run(["umount", place], check=True)
 
 
 async def test_names_of_others_are_no_packages(
