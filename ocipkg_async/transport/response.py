@@ -60,7 +60,7 @@ class ResponseBody:
         return data
 
     async def _next(self) -> bytes:
-        """Return one piece as it was received: joining pieces costs more than hashing them."""
+        """Return one piece as it was received; who reads it gains nothing by joined ones."""
         content = self._answer.content
         data, _ = await content.readchunk()
         while not data and not content.at_eof():  # an end of a chunk comes as nothing
