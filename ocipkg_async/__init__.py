@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .events import Event
     from .layout import ArchiveReader, ArchiveWriter, Layout
     from .package import ArtifactFile, Compression, UnpackLimits, UnpackReport
-    from .registry import Repository
+    from .registry import Repository, TransferOptions
     from .server import EmbeddedRegistry
     from .spec import Descriptor, Digest, Index, Manifest, Platform, Reference
     from .store import LocalStore, Package
@@ -65,6 +65,7 @@ _HOMES = {
     "Reference": "spec",
     "Repository": "registry",
     "StaticCredentials": "transport",
+    "TransferOptions": "registry",
     "TransportOptions": "transport",
     "UnpackLimits": "package",
     "UnpackReport": "package",
@@ -97,6 +98,7 @@ __all__ = [
     "Reference",
     "Repository",
     "StaticCredentials",
+    "TransferOptions",
     "TransportOptions",
     "UnpackLimits",
     "UnpackReport",

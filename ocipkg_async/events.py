@@ -66,12 +66,18 @@ class Progressed(Event):
     """Some bytes were moved.
 
     Attributes:
-        done: bytes of this content moved so far; falls back when a transfer starts again.
+        done: bytes of this content that are there so far; falls back when a transfer starts again.
         total: its size in bytes, or None.
+        rate_bytes_per_s: bytes per second moved lately.
+        connections: connections that move it now.
+        retries: how often something of it was asked for again.
     """
 
     done: int
     total: int | None
+    rate_bytes_per_s: float = 0.0
+    connections: int = 1
+    retries: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

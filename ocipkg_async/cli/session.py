@@ -15,6 +15,7 @@ import click
 from ..client import Client, ClientOptions
 from ..errors import OCIError
 from ..package import UnpackLimits
+from ..registry import TransferOptions
 from ..transport import TransportOptions
 from .exit_codes import ERROR, exit_code
 from .progress import Display, ProgressKind, display, say
@@ -216,13 +217,18 @@ def _session(given: dict[str, Any]) -> Session:
             ("authfile", "authfile"),
             ("concurrency", "concurrency"),
             ("max_manifest_size", "max_manifest_bytes"),
-            ("chunk_size", "chunk_bytes"),
         )
+        if option in given
+    }
+    transfer: dict[str, Any] = {
+        name: given.pop(option)
+        for option, name in (("chunk_size", "chunk_bytes"),)
         if option in given
     }
     with _failing():
         options = ClientOptions(
             limits=UnpackLimits(**dict(given.pop("limit", ()))),
+            transfer=TransferOptions(**transfer),
             transport=TransportOptions(**transport),
             **client,
         )

@@ -38,7 +38,7 @@ class Stores:
                 self.transport,
                 reference,
                 max_manifest_bytes=self._options.max_manifest_bytes,
-                chunk_bytes=self._options.chunk_bytes,
+                options=self._options.transfer,
             )
         return found
 

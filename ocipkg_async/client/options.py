@@ -7,6 +7,7 @@ from ..content.reader import MAX_DOCUMENT_BYTES
 from ..copy import DEFAULT_CONCURRENCY
 from ..errors import InvalidArgumentError
 from ..package import UnpackLimits
+from ..registry import TransferOptions
 from ..transport import TransportOptions
 
 
@@ -18,22 +19,22 @@ class ClientOptions:
         store: folder of the local package store; None is ``$OCIPKG_STORE`` or the user's data folder.
         authfile: credential file to use instead of Docker's and podman's.
         concurrency: pieces of content in flight in one operation.
-        chunk_bytes: push blobs as PATCH chunks of this size; None is one streamed request.
         max_manifest_bytes: largest manifest that is read.
         limits: bounds for unpacking.
+        transfer: parts, connections and resuming of large blobs, chunks of pushed ones.
         transport: connections, TLS, time limits, retries, proxies.
     """
 
     store: Path | None = None
     authfile: Path | None = None
     concurrency: int = DEFAULT_CONCURRENCY
-    chunk_bytes: int | None = None
     max_manifest_bytes: int = MAX_DOCUMENT_BYTES
     limits: UnpackLimits = field(default_factory=UnpackLimits)
+    transfer: TransferOptions = field(default_factory=TransferOptions)
     transport: TransportOptions = field(default_factory=TransportOptions)
 
     def __post_init__(self) -> None:
-        for name in ("concurrency", "chunk_bytes", "max_manifest_bytes"):
+        for name in ("concurrency", "max_manifest_bytes"):
             value = getattr(self, name)
-            if value is not None and value < 1:
+            if value < 1:
                 raise InvalidArgumentError(f"{name} must be at least 1, not {value}")

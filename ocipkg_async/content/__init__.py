@@ -2,11 +2,13 @@
 
 from .graph import fetch_bytes, fetch_document, walk
 from .memory import MemoryStore
+from .meter import Meter
 from .reader import BlobReader, ByteStream, verified
 from .select import select_manifest
 from .sources import BytesSource, FetchSource, FileSource, ProducerSource, StreamSource
 from .store import (
     Deleter,
+    Downloader,
     Fetcher,
     LocalFiles,
     Mounter,
@@ -14,6 +16,7 @@ from .store import (
     ReadStore,
     ReferrersLister,
     Resolver,
+    SavingSource,
     Source,
     Store,
     StreamPusher,
@@ -29,17 +32,20 @@ __all__ = [
     "ByteStream",
     "BytesSource",
     "Deleter",
+    "Downloader",
     "FetchSource",
     "Fetcher",
     "FileSource",
     "LocalFiles",
     "MemoryStore",
+    "Meter",
     "Mounter",
     "ProducerSource",
     "Pusher",
     "ReadStore",
     "ReferrersLister",
     "Resolver",
+    "SavingSource",
     "Source",
     "Store",
     "StreamPusher",

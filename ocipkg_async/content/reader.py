@@ -18,6 +18,7 @@ from ..errors import (
     single_error,
 )
 from ..spec import Descriptor, Digester
+from .meter import Meter
 from .threads import run_in_thread
 
 READ_BYTES = 4 << 20
@@ -43,8 +44,7 @@ class BlobReader:
     """Reads content and verifies it against its descriptor.
 
     The last piece is handed out only after size and digest were found right, so whoever gets to
-    the end without an error has exactly the described bytes. `on_bytes` is called on the event
-    loop with the length of each piece.
+    the end without an error has exactly the described bytes. `meter` counts each piece.
 
     Raises:
         UnsupportedError: the descriptor's digest algorithm cannot be verified.
@@ -52,7 +52,7 @@ class BlobReader:
 
     def __init__(self, stream: ByteStream, descriptor: Descriptor) -> None:
         self.descriptor = descriptor
-        self.on_bytes: Callable[[int], None] | None = None
+        self.meter = Meter()
         self._stream = stream
         self._digester = Digester(descriptor.digest.algorithm)
         self._received = 0
@@ -149,8 +149,7 @@ class BlobReader:
             pieces.append(data)
             length += len(data)
             self._received += len(data)
-            if self.on_bytes:
-                self.on_bytes(len(data))
+            self.meter.advance(len(data))
             if self._received == self.size:
                 break  # the end is looked for in _check_end, after these bytes were hashed
         return pieces

@@ -10,8 +10,9 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 
 from ..errors import UnsupportedError, single_error, storage_errors
 from ..spec import Descriptor
+from .meter import Meter
 from .reader import BytesStream, ByteStream, FileStream
-from .store import Fetcher
+from .store import Downloader, Fetcher
 from .threads import run_in_thread
 
 
@@ -84,23 +85,32 @@ class FetchSource:
         fetcher: Fetcher,
         descriptor: Descriptor,
         *,
-        on_start: Callable[[], None] | None = None,
-        on_bytes: Callable[[int], None] | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self._fetcher = fetcher
         self._descriptor = descriptor
-        self._on_start = on_start
-        self._on_bytes = on_bytes
+        self._meter = meter or Meter()
         self.size: int | None = descriptor.size
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[ByteStream]:
         """Open the content once more; progress starts again."""
-        if self._on_start:
-            self._on_start()
+        self._meter.stand(0)
         async with self._fetcher.fetch(self._descriptor) as reader:
-            reader.on_bytes = self._on_bytes
+            reader.meter = self._meter
             yield reader
+
+    async def save(self, path: Path, *, durable: bool = False) -> bool:
+        """Write the content to a file, verified; see `Downloader`.
+
+        Returns:
+            False, and nothing was done, where it is to be streamed.
+        """
+        if not isinstance(self._fetcher, Downloader):
+            return False
+        return await self._fetcher.download(
+            self._descriptor, path, meter=self._meter, durable=durable
+        )
 
 
 class ProducerSource:

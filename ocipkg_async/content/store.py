@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from ..spec import Descriptor, Digest
+from .meter import Meter
 from .reader import BlobReader, ByteStream
 
 
@@ -46,6 +47,49 @@ class Fetcher(Protocol):
         Raises:
             NotFoundError: the store does not have it.
         """
+        ...
+
+
+@runtime_checkable
+class Downloader(Protocol):
+    """Gives blobs as files: in parts at once, and going on with what an earlier run left."""
+
+    async def download(
+        self,
+        descriptor: Descriptor,
+        path: Path,
+        *,
+        meter: Meter | None = None,
+        durable: bool = False,
+    ) -> bool:
+        """Write a blob to `path`, where it appears by rename when it is whole and verified.
+
+        What is unfinished lies beside `path` under hidden names, and is kept there for the next
+        call, of this process or another. While another process works on the same file, this waits.
+
+        Args:
+            descriptor: the blob.
+            path: its place; the folder is made if missing.
+            meter: counts what arrives.
+            durable: flush the file to the disk before it gets its name.
+
+        Returns:
+            False, and nothing was done, if the blob is to be streamed instead: it is small.
+
+        Raises:
+            NotFoundError: the store does not have it.
+            IntegrityError: the store's bytes are not what `descriptor` says; nothing was kept.
+            DiskFullError, StorageError: the file system refused.
+        """
+        ...
+
+
+@runtime_checkable
+class SavingSource(Protocol):
+    """A source that can write itself to a file, faster than by being read."""
+
+    async def save(self, path: Path, *, durable: bool = False) -> bool:
+        """Do what `Downloader.download` does, with the source's own content."""
         ...
 
 

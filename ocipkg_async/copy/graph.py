@@ -14,6 +14,7 @@ from ..content import (
     BytesSource,
     Fetcher,
     FetchSource,
+    Meter,
     Mounter,
     Source,
     Store,
@@ -23,7 +24,7 @@ from ..content import (
 from ..content.graph import MAX_NODES
 from ..content.reader import MAX_DOCUMENT_BYTES
 from ..errors import LimitExceededError, RegistryError, single_error
-from ..events import Action, Finished, OnEvent, Planned, Progressed, Skipped, Started, ignore
+from ..events import Action, Finished, OnEvent, Planned, Skipped, Started, ignore
 from ..spec import Descriptor, Digest, Document, Index, media_types, parse_document
 from .sides import NotedSource, side
 
@@ -202,26 +203,8 @@ class _Copy:
     def _blob_source(self, blob: Descriptor) -> Source:
         if blob.data is not None:
             return BytesSource(blob.check("the descriptor").data or b"")
-        done = 0
-
-        def start() -> None:
-            nonlocal done
-            done = 0
-
-        def advance(length: int) -> None:
-            nonlocal done
-            done += length
-            self.on_event(
-                Progressed(
-                    action=self.action,
-                    descriptor=blob,
-                    name=blob.title or blob.digest.short,
-                    done=done,
-                    total=blob.size,
-                )
-            )
-
-        return NotedSource(FetchSource(self.source, blob, on_start=start, on_bytes=advance))
+        meter = Meter(self.on_event, action=self.action, descriptor=blob)
+        return NotedSource(FetchSource(self.source, blob, meter=meter))
 
     async def _push(self, descriptor: Descriptor, source: Source, tag: str | None = None) -> None:
         name = descriptor.title or descriptor.digest.short

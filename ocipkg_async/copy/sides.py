@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Literal
 
-from ..content import ByteStream, Source
+from ..content import ByteStream, SavingSource, Source
 from ..errors import OCIError
 
 _NOTE = "this happened at the "
@@ -36,6 +37,13 @@ class NotedSource:
             with side("source"):
                 stream = await stack.enter_async_context(self._source.open())
             yield _NotedStream(stream)
+
+    async def save(self, path: Path, *, durable: bool = False) -> bool:
+        """Let the source write itself to a file, where it can."""
+        if not isinstance(self._source, SavingSource):
+            return False
+        with side("source"):
+            return await self._source.save(path, durable=durable)
 
 
 class _NotedStream:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-from ..content import BlobReader, Source, run_in_thread, verified
+from ..content import BlobReader, SavingSource, Source, run_in_thread, verified
 from ..content.files import sync_folder
 from ..content.reader import READ_BYTES, FileStream
 from ..errors import NotFoundError, storage_errors
@@ -79,6 +79,9 @@ class BlobFolder:
             DiskFullError, StorageError: the file system refused; nothing is visible.
         """
         if await self.has(descriptor):
+            return
+        path = self.file(descriptor.digest)
+        if isinstance(source, SavingSource) and await source.save(path, durable=self._durable):
             return
         async with source.open() as stream:
             await self.store(verified(stream, descriptor))

@@ -3,7 +3,6 @@
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import IO
@@ -11,11 +10,11 @@ from typing import IO
 import anyio
 from anyio import from_thread, to_thread
 
-from ..content import BlobReader, Fetcher, LocalFiles
+from ..content import BlobReader, Fetcher, LocalFiles, Meter
 from ..content.files import write_all
 from ..content.reader import BytesStream
 from ..errors import InvalidPackageError, UnsupportedError, single_error, storage_errors
-from ..events import Finished, OnEvent, Planned, Progressed, Started
+from ..events import OnEvent, Planned
 from ..spec import Descriptor, Digest
 from .decompress import open_layer
 from .entry_names import split_name
@@ -82,31 +81,17 @@ class LayerJob:
 
     async def _fetch(self, key: _Key, descriptor: Descriptor, slots: anyio.CapacityLimiter) -> None:
         async with slots:
-            name = descriptor.title or descriptor.digest.short
-            size = descriptor.size
-            self._on_event(Started(action="unpack", descriptor=descriptor, name=name, total=size))
-            done = 0
-
-            def progress(count: int) -> None:
-                nonlocal done
-                done += count
-                self._on_event(
-                    Progressed(
-                        action="unpack", descriptor=descriptor, name=name, done=done, total=size
-                    )
-                )
-
-            self._paths[key] = await self._get(key, descriptor, progress)
-            self._on_event(Finished(action="unpack", descriptor=descriptor, name=name, done=size))
+            meter = Meter(self._on_event, action="unpack", descriptor=descriptor)
+            meter.started()
+            self._paths[key] = await self._get(key, descriptor, meter)
+            meter.finished()
         self._arrived[key].set()
 
-    async def _get(
-        self, key: _Key, descriptor: Descriptor, progress: Callable[[int], None]
-    ) -> Path:
+    async def _get(self, key: _Key, descriptor: Descriptor, meter: Meter) -> Path:
         """Return a file with a blob that was verified."""
         archive = all(t.role in {"layer", "directory"} for t in self._tasks if _key(t) == key)
         async with self._open(descriptor) as reader:
-            reader.on_bytes = progress
+            reader.meter = meter
             if archive and isinstance(self._fetcher, LocalFiles):
                 local = await to_thread.run_sync(self._fetcher.local_path, descriptor)
                 if local is not None and await to_thread.run_sync(_is_stable, local):

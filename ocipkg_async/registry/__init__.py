@@ -1,6 +1,7 @@
 """Remote repositories as stores (distribution-spec v1.1)."""
 
+from .options import TransferOptions
 from .registry import catalog, ping
 from .repository import DEFAULT_MAX_MANIFEST_BYTES, Repository
 
-__all__ = ["DEFAULT_MAX_MANIFEST_BYTES", "Repository", "catalog", "ping"]
+__all__ = ["DEFAULT_MAX_MANIFEST_BYTES", "Repository", "TransferOptions", "catalog", "ping"]

@@ -7,7 +7,6 @@ import anyio
 
 from ..content import BlobReader, Source, fetch_bytes, fetch_document, verified
 from ..errors import (
-    InvalidArgumentError,
     InvalidReferenceError,
     NotFoundError,
     RegistryError,
@@ -21,6 +20,7 @@ from ..transport import Transport
 from . import manifests, pages, referrers, upload
 from .download import open_blob
 from .endpoint import Endpoint
+from .options import TransferOptions
 
 DEFAULT_MAX_MANIFEST_BYTES = 4 << 20
 _DELETED = frozenset({200, 202, 204})
@@ -33,10 +33,7 @@ class Repository:
         transport: sends the requests.
         reference: names registry and repository; tag and digest in it are not looked at.
         max_manifest_bytes: largest manifest that is read.
-        chunk_bytes: push blobs as PATCH chunks of this size instead of one PUT.
-
-    Raises:
-        InvalidArgumentError: `chunk_bytes` is not positive.
+        options: how blobs move.
     """
 
     def __init__(
@@ -45,16 +42,14 @@ class Repository:
         reference: Reference,
         *,
         max_manifest_bytes: int = DEFAULT_MAX_MANIFEST_BYTES,
-        chunk_bytes: int | None = None,
+        options: TransferOptions | None = None,
     ) -> None:
-        if chunk_bytes is not None and chunk_bytes < 1:
-            raise InvalidArgumentError(f"chunk_bytes={chunk_bytes} is not positive")
         self.reference = Reference(registry=reference.registry, repository=reference.repository)
         self._endpoint = Endpoint(
             transport=transport, registry=reference.host, repository=reference.repository
         )
         self._max_bytes = max_manifest_bytes
-        self._chunk_bytes = chunk_bytes
+        self._options = options or TransferOptions()
         self._sessions: dict[Digest, upload.UploadSession] = {}
         self._pushes: dict[Digest, anyio.Event] = {}
 
@@ -121,7 +116,7 @@ class Repository:
                 self._endpoint,
                 descriptor,
                 source,
-                chunk_bytes=self._chunk_bytes,
+                chunk_bytes=self._options.chunk_bytes,
                 session=self._sessions.pop(digest, None),
             )
         finally:
@@ -135,7 +130,7 @@ class Repository:
             RegistryError, TransportError: the registry refused, or could not be reached.
         """
         return await upload.upload_stream(
-            self._endpoint, media_type, source, chunk_bytes=self._chunk_bytes
+            self._endpoint, media_type, source, chunk_bytes=self._options.chunk_bytes
         )
 
     async def push_tagged(self, descriptor: Descriptor, source: Source, name: str) -> None:

@@ -27,6 +27,7 @@ from ocipkg_async.errors import (
     UnsupportedError,
 )
 from ocipkg_async.events import Event, Finished, Planned
+from ocipkg_async.registry import TransferOptions
 from ocipkg_async.server import EmbeddedRegistry, Faults
 from ocipkg_async.spec import EMPTY, EMPTY_JSON, Index, Manifest, Reference
 from registries import RunningRegistry
@@ -307,7 +308,7 @@ async def test_closed_client_says_so(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("option", ["concurrency", "chunk_bytes", "max_manifest_bytes"])
+@pytest.mark.parametrize("option", ["concurrency", "max_manifest_bytes"])
 def test_options_are_checked(option: str) -> None:
     wrong: dict[str, Any] = {option: 0}
     with pytest.raises(InvalidArgumentError, match=option):
@@ -336,7 +337,9 @@ async def test_max_manifest_bytes_and_chunks(
     requests: list[str] = []
     async with (
         EmbeddedRegistry(on_request=lambda log: requests.append(log.method)) as registry,
-        Client(ClientOptions(store=tmp_path / "store", chunk_bytes=64)) as client,
+        Client(
+            ClientOptions(store=tmp_path / "store", transfer=TransferOptions(chunk_bytes=64))
+        ) as client,
     ):
         archive = str(tmp_path / "a.tar")
         await client.pack([tree], archive, name=f"{registry.host}/a:v1")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocipkg_async.content import BlobReader
+from ocipkg_async.content import BlobReader, Meter
 from ocipkg_async.content.reader import BytesStream, FileStream
 from ocipkg_async.errors import (
     DigestMismatchError,
@@ -19,6 +19,7 @@ from ocipkg_async.errors import (
     TooShortError,
     UnsupportedError,
 )
+from ocipkg_async.events import Event, Progressed
 from ocipkg_async.spec import Descriptor, Digest
 
 MIB = 1 << 20
@@ -173,19 +174,20 @@ async def test_s03_a_declared_size_allocates_nothing() -> None:
         await BlobReader(BytesStream(b"abc"), huge).read_all(max_bytes=2**62)
 
 
-async def test_on_bytes_counts_on_the_event_loop() -> None:
-    counted: list[int] = []
+async def test_the_meter_counts_on_the_event_loop() -> None:
+    counted: list[Event] = []
     here = threading.current_thread()
 
-    def count(length: int) -> None:
+    def count(event: Event) -> None:
         assert threading.current_thread() is here
-        counted.append(length)
+        counted.append(event)
 
     source = reader(BIG)
-    source.on_bytes = count
+    source.meter = Meter(count, descriptor=source.descriptor)
     await source.drain(lambda _: None)
-    assert sum(counted) == len(BIG)
-    assert all(counted)
+    done = [event.done for event in counted if isinstance(event, Progressed)]
+    assert done[-1] == len(BIG)
+    assert done == sorted(set(done))
 
 
 async def test_large_pieces_are_verified_too() -> None:

@@ -19,6 +19,7 @@ from ocipkg_async.content import (
     FetchSource,
     FileSource,
     MemoryStore,
+    Meter,
     ProducerSource,
     Source,
     StreamSource,
@@ -31,6 +32,7 @@ from ocipkg_async.errors import (
     TooShortError,
     UnsupportedError,
 )
+from ocipkg_async.events import Event, Progressed
 from ocipkg_async.spec import Descriptor, Digest
 
 Write = Callable[[bytes], None]
@@ -143,14 +145,17 @@ async def test_fetch_source_counts_from_the_start_each_time() -> None:
     store = MemoryStore()
     descriptor = Descriptor.of(b"abcdef", "a/b")
     await store.push(descriptor, BytesSource(b"abcdef"))
-    seen: list[int | str] = []
-    source = FetchSource(
-        store, descriptor, on_start=lambda: seen.append("start"), on_bytes=seen.append
-    )
+    seen: list[int] = []
+
+    def note(event: Event) -> None:
+        assert isinstance(event, Progressed)
+        seen.append(event.done)
+
+    source = FetchSource(store, descriptor, meter=Meter(note, descriptor=descriptor))
     async with source.open() as stream:
         await stream.read(2)
     assert await content(source) == b"abcdef"
-    assert seen == ["start", 2, "start", 3, 3]
+    assert seen == [2, 0, 3, 6]
 
 
 async def test_fetch_source_is_verified() -> None:

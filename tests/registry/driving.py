@@ -9,7 +9,7 @@ from typing import Any
 
 from ocipkg_async.content import BytesSource, Pusher
 from ocipkg_async.events import OnEvent, ignore
-from ocipkg_async.registry import DEFAULT_MAX_MANIFEST_BYTES, Repository
+from ocipkg_async.registry import DEFAULT_MAX_MANIFEST_BYTES, Repository, TransferOptions
 from ocipkg_async.server import EmbeddedRegistry, Faults, RequestLog
 from ocipkg_async.spec import EMPTY, EMPTY_JSON, Descriptor, Manifest, Reference, media_types
 from ocipkg_async.transport import CredentialProvider, Transport
@@ -26,6 +26,7 @@ async def opened(
     credentials: CredentialProvider | None = None,
     on_event: OnEvent = ignore,
     chunk_bytes: int | None = None,
+    transfer: TransferOptions | None = None,
     max_manifest_bytes: int = DEFAULT_MAX_MANIFEST_BYTES,
     **options: Any,
 ) -> AsyncIterator[Repository]:
@@ -35,7 +36,7 @@ async def opened(
         yield Repository(
             transport,
             Reference(registry=host, repository=name),
-            chunk_bytes=chunk_bytes,
+            options=transfer or TransferOptions(chunk_bytes=chunk_bytes),
             max_manifest_bytes=max_manifest_bytes,
         )
 

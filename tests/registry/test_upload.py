@@ -39,10 +39,10 @@ from ocipkg_async.errors import (
     UnauthorizedError,
 )
 from ocipkg_async.events import Event, Retrying
-from ocipkg_async.registry import Repository
+from ocipkg_async.registry import Repository, TransferOptions
 from ocipkg_async.registry.upload.session import MAX_CHUNK_BYTES
-from ocipkg_async.spec import Descriptor, Digest, Reference, media_types
-from ocipkg_async.transport import Credential, StaticCredentials, Transport
+from ocipkg_async.spec import Descriptor, Digest, media_types
+from ocipkg_async.transport import Credential, StaticCredentials
 from registries import RunningRegistry
 from registry.driving import blob, opened, push_blob, read, said, scripted, watched
 from transport.servers import Answer, Seen, serve, serve_raw, text
@@ -407,7 +407,7 @@ async def test_ecr_a_range_that_stays_at_the_first_chunk_is_ignored() -> None:
 
 def test_a_chunk_has_at_least_a_byte() -> None:
     with pytest.raises(InvalidArgumentError):
-        Repository(Transport(), Reference(registry="r.io", repository="a"), chunk_bytes=0)
+        TransferOptions(chunk_bytes=0)
 
 
 # --- at once ---------------------------------------------------------------------------------
