@@ -18,6 +18,7 @@ from ..errors import (
 )
 from ..events import Action, OnEvent, Retrying
 from .auth.authorizer import Authorization, Authorizer, Need
+from .deadline import Deadline
 from .exchange import Connections, Outgoing
 from .failures import FailedError, Failure, is_retryable
 from .options import TransportOptions
@@ -106,7 +107,8 @@ class Operation:
 
     async def run(self) -> Response:
         """Return the answer, open."""
-        return await self._repeat(self._try)
+        with self._limited():
+            return await self._repeat(self._try)
 
     async def run_whole(self, max_bytes: int) -> tuple[Response, bytes]:
         """Return the answer, closed, and its body."""
@@ -122,7 +124,12 @@ class Operation:
             finally:
                 response.close()
 
-        return await self._repeat(once)
+        with self._limited():
+            return await self._repeat(once)
+
+    def _limited(self) -> Deadline:
+        request = self._request
+        return Deadline(self._budget, what=f"{request.method} {redacted(request.url)}")
 
     async def _repeat(self, once: Callable[[], Awaitable[_T]]) -> _T:
         while True:
@@ -223,6 +230,7 @@ class Operation:
             url=hop.url,
             headers=headers,
             body=self._request.body if hop.with_body else None,
+            read_ahead_bytes=self._request.read_ahead_bytes,
             registry=self._registry.host,
             own=hop.trusted or origin in parts.token_servers,
         )

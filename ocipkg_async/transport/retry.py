@@ -25,7 +25,8 @@ class RetryPolicy:
         longest_wait_s: where the doubling ends. A server's ``Retry-After`` is kept in full all the same.
         wait_budget_s: seconds that all waits of one operation may take together. A server that
             asks for more is not waited for.
-        deadline_s: no new try begins later than so many seconds after the first; None: no limit.
+        deadline_s: seconds that one operation may take with all its tries and waits: a request
+            until its answer, a blob until its last byte is moved. None: no limit.
     """
 
     attempts: int = 6
@@ -40,6 +41,8 @@ class RetryPolicy:
             raise InvalidArgumentError("attempts must be at least 1")
         if min(self.first_wait_s, self.longest_wait_s, self.wait_budget_s) < 0:
             raise InvalidArgumentError("waits must not be negative")
+        if self.deadline_s is not None and self.deadline_s <= 0:
+            raise InvalidArgumentError("a deadline must be positive")
 
 
 class RetryBudget:
@@ -64,13 +67,29 @@ class RetryBudget:
         if not failure.retryable or self.failed >= attempts:
             return None
         wait_s = self._wait_s(failure)
-        late = policy.deadline_s is not None and (
-            now_s + wait_s > self._started_s + policy.deadline_s
-        )
-        if late or not self.can_wait(wait_s):
+        left_s = self.left_s(now_s)
+        if (left_s is not None and wait_s >= left_s) or not self.can_wait(wait_s):
             return None
         self._waited_s += wait_s
         return wait_s
+
+    def progressed(self) -> None:
+        """Give back the tries and waits that were spent: what was moved since was worth them.
+
+        The deadline stays.
+        """
+        self.failed = 0
+        self._waited_s = 0.0
+
+    @property
+    def deadline_s(self) -> float | None:
+        """Seconds that the whole operation may take, or None."""
+        return self._policy.deadline_s
+
+    def left_s(self, now_s: float) -> float | None:
+        """Return the seconds that are left of the operation, at least 0, or None: there is no limit."""
+        limit_s = self._policy.deadline_s
+        return None if limit_s is None else max(0.0, self._started_s + limit_s - now_s)
 
     def can_wait(self, wait_s: float) -> bool:
         """Whether so long a wait still fits."""

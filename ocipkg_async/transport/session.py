@@ -2,17 +2,18 @@
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Self
 
 import anyio
 
 from ..errors import ClosedError, OCIError
-from ..events import Action, OnEvent, Retrying, Warned, ignore
+from ..events import Action, Event, OnEvent, Retrying, Warned, ignore
 from ..spec.reference import Reference, is_loopback
 from .auth.authorizer import Authorizer, Need
 from .auth.token import MAX_ANSWER_BYTES, TokenRequest
 from .credentials.model import CredentialProvider
+from .deadline import Deadline
 from .exchange import Connections
 from .failures import failure_of
 from .headers import Headers
@@ -153,6 +154,24 @@ class Transport:
         )
         await anyio.sleep(wait_s)
         return True
+
+    def limited(
+        self, budget: RetryBudget, *, what: str = "the transfer"
+    ) -> AbstractContextManager[None]:
+        """Bound what is done inside by the deadline of an operation, the reading of bodies too.
+
+        Args:
+            budget: of the operation, from `budget`.
+            what: what is done, as it begins the sentence "… was not finished".
+
+        Returns:
+            a context manager that raises `TimedOutError`; without a deadline it does nothing.
+        """
+        return Deadline(budget, what=what)
+
+    def report(self, event: Event) -> None:
+        """Tell whoever listens to this transport what happened."""
+        self._on_event(event)
 
     def _operation(self, request: Request) -> Operation:
         if not self._connections.open:

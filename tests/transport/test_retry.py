@@ -73,6 +73,25 @@ def test_no_try_begins_after_the_deadline() -> None:
     assert budget.wait_after(failure(), now_s=111.0) is None
 
 
+def test_the_deadline_counts_from_the_beginning() -> None:
+    budget = RetryBudget(RetryPolicy(deadline_s=10), now_s=100.0)
+    assert budget.left_s(104.0) == 6
+    assert budget.left_s(200.0) == 0
+    assert RetryBudget(RetryPolicy(), now_s=100.0).left_s(200.0) is None
+
+
+def test_progress_gives_tries_and_waits_back_but_no_time() -> None:
+    policy = RetryPolicy(attempts=3, first_wait_s=0, wait_budget_s=10, deadline_s=60)
+    budget = RetryBudget(policy, now_s=0.0)
+    for now_s in range(0, 50, 10):
+        # Both what each wait leaves of the budget and the tries would end after the first round.
+        assert budget.wait_after(failure(after=9), now_s=now_s) is not None
+        assert budget.wait_after(failure(after=9), now_s=now_s) is None
+        budget.progressed()
+        assert budget.failed == 0
+    assert budget.wait_after(failure(after=9), now_s=55) is None
+
+
 def test_a_stale_connection_is_replaced_at_once_but_only_once() -> None:
     found = waits(RetryPolicy(attempts=3), failure(at_once=True))
     assert found[0] == 0
@@ -134,3 +153,5 @@ def test_a_policy_that_makes_no_sense_is_refused() -> None:
         RetryPolicy(refused_attempts=0)
     with pytest.raises(InvalidArgumentError):
         RetryPolicy(wait_budget_s=-1)
+    with pytest.raises(InvalidArgumentError):
+        RetryPolicy(deadline_s=0)
