@@ -215,6 +215,7 @@ class RegistryError(OCIError):
         method: HTTP method of the request.
         url: URL of the request, without its query.
         details: the entries of the registry's error document, if it sent one.
+        retry_after_s: seconds the registry asked to wait, or None.
     """
 
     def __init__(
@@ -225,6 +226,7 @@ class RegistryError(OCIError):
         method: str,
         url: str,
         details: Sequence[ErrorDetail] = (),
+        retry_after_s: float | None = None,
         hint: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
@@ -232,6 +234,7 @@ class RegistryError(OCIError):
         self.method = method
         self.url = url
         self.details = tuple(details)
+        self.retry_after_s = retry_after_s
 
 
 class UnauthorizedError(RegistryError):
@@ -243,13 +246,7 @@ class DeniedError(RegistryError):
 
 
 class RateLimitedError(RegistryError):
-    """429: too many requests, still after the retries.
-
-    Attributes:
-        retry_after_s: seconds the registry asked to wait, or None.
-    """
-
-    retry_after_s: float | None = None
+    """429: too many requests, still after the retries."""
 
 
 class RegistryNotFoundError(RegistryError, NotFoundError):

@@ -59,6 +59,7 @@ DECIDING = (
     "transport/auth/scope.py",
     "transport/auth/token.py",
     "transport/credentials/docker_config.py",
+    "transport/backoff.py",
     "transport/redirect.py",
     "transport/responses.py",
     "transport/retry.py",

@@ -10,6 +10,7 @@ from .credentials import (
     StaticCredentials,
     first_of,
 )
+from .failures import failure_of
 from .headers import Headers
 from .options import USER_AGENT, TransportOptions
 from .redirect import check_place
@@ -39,6 +40,7 @@ __all__ = [
     "Transport",
     "TransportOptions",
     "check_place",
+    "failure_of",
     "first_of",
     "join_location",
     "redacted",

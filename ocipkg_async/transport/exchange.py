@@ -39,6 +39,7 @@ class Outgoing:
         body: what to send.
         registry: host of the registry it is for; addresses are judged by it.
         own: it goes to the registry itself or to its token server, which see the client certificate.
+        read_ahead_bytes: how much of the answer is received while nobody reads it; None: as usual.
     """
 
     method: str
@@ -47,6 +48,7 @@ class Outgoing:
     body: bytes | Body | None
     registry: str
     own: bool
+    read_ahead_bytes: int | None = None
 
 
 class Connections:
@@ -188,6 +190,7 @@ class Connections:
                 proxy_headers=proxy.headers if proxy else None,
                 ssl=tls,
                 timeout=self._timeout(self._silence_s(outgoing)),
+                read_bufsize=outgoing.read_ahead_bytes,
             )
 
 

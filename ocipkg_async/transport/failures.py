@@ -15,7 +15,6 @@ from ..errors import (
     ConnectError,
     OCIError,
     ProtocolError,
-    RateLimitedError,
     RedirectError,
     RegistryError,
     TimedOutError,
@@ -59,8 +58,8 @@ def failure_of(error: OCIError, *, also: frozenset[int] = frozenset()) -> Failur
         also: statuses that are worth another try here, besides the usual ones.
     """
     if isinstance(error, RegistryError):
-        asked_s = error.retry_after_s if isinstance(error, RateLimitedError) else None
         retryable = error.status in also or is_retryable(error.status)
+        asked_s = error.retry_after_s if retryable else None
         return Failure(error=error, retryable=retryable, retry_after_s=asked_s)
     final = isinstance(error, ProtocolError | RedirectError)
     return Failure(error=error, retryable=isinstance(error, TransportError) and not final)

@@ -14,13 +14,14 @@ from ..errors import (
     ProtocolError,
     RateLimitedError,
     RedirectError,
+    RegistryError,
     TransportError,
 )
 from ..events import Action, OnEvent, Retrying
 from .auth.authorizer import Authorization, Authorizer, Need
 from .deadline import Deadline
 from .exchange import Connections, Outgoing
-from .failures import FailedError, Failure, is_retryable
+from .failures import FailedError, Failure, failure_of, is_retryable
 from .options import TransportOptions
 from .redirect import STATUSES, Hop, next_hop
 from .request import Request
@@ -240,9 +241,15 @@ class Operation:
             response = await parts.connections.exchange(
                 outgoing, on_body=self._mark_used, on_close=slot.release
             )
-        except BaseException:
+        except BaseException as error:
             slot.release()
+            if isinstance(error, FailedError):
+                self._count_failure(origin, error.failure, begun_s=started_s)
             raise
+        if is_retryable(response.status):
+            parts.throttle.failed(origin, begun_s=started_s)
+        else:
+            parts.throttle.succeeded(origin, begun_s=started_s)
         took_ms = 1000 * (time.monotonic() - started_s)
         _log.debug("%s %s: %d, %.0f ms", hop.method, redacted(hop.url), response.status, took_ms)
         if hop.trusted:
@@ -250,23 +257,32 @@ class Operation:
                 parts.warn(action_of(self._request), self._request.registry, text)
         return response
 
+    def _count_failure(self, origin: Origin, failure: Failure, *, begun_s: float) -> None:
+        """Let others leave a host alone that did not answer."""
+        # That a connection was stale says nothing of the host; that a new one breaks too does.
+        stale = failure.at_once and not self._budget.failed
+        if failure.retryable and not stale:
+            self._parts.throttle.failed(origin, begun_s=begun_s, refused=failure.refused)
+
     async def _wait_for_host(self, origin: Origin, hop: Hop) -> None:
-        """Wait as long as a host asked everybody to."""
-        wait_s = self._parts.throttle.pause_left_s(origin)
-        if not wait_s:
-            return
-        if not self._budget.can_wait(wait_s):
-            error = RateLimitedError(
-                f"{origin.netloc} asked to be left alone for another {wait_s:.0f} s",
-                status=429,
-                method=hop.method,
-                url=redacted(hop.url),
-                hint="try again after that time",
-            )
-            error.retry_after_s = wait_s
-            raise error
-        self._budget.spend(wait_s)
-        await anyio.sleep(wait_s)
+        """Wait as long as a host asked everybody to, or as its failures suggest."""
+        throttle, budget = self._parts.throttle, self._budget
+        # While this waits, others may fail.
+        while wait_s := throttle.pause_left_s(origin):
+            asked_s = throttle.asked_left_s(origin)
+            if not budget.can_wait(asked_s, now_s=time.monotonic()):
+                raise RateLimitedError(
+                    f"{origin.netloc} asked to be left alone for another {asked_s:.0f} s",
+                    status=429,
+                    method=hop.method,
+                    url=redacted(hop.url),
+                    retry_after_s=asked_s,
+                    hint="try again after that time",
+                )
+            if not budget.can_wait(wait_s, now_s=time.monotonic()):
+                return  # a try costs the host less than it costs the caller to give up
+            budget.spend(wait_s)
+            await anyio.sleep(wait_s)
 
     async def _error(self, hop: Hop, response: Response) -> OCIError:
         """Return the error that an answer means, its body read as far as it is needed."""
@@ -278,7 +294,12 @@ class Operation:
         if status < 400:
             return ProtocolError(f"{what}: answered with the unexpected status {status}")
         error = error_for(
-            status, method=hop.method, url=hop.url, headers=response.headers, body=body
+            status,
+            method=hop.method,
+            url=hop.url,
+            headers=response.headers,
+            body=body,
+            retry_after_s=parse_retry_after(response.headers.get("Retry-After"), now_s=time.time()),
         )
         if not hop.trusted and status in {401, 403}:
             error.hint = (
@@ -289,17 +310,11 @@ class Operation:
 
     def _failed(self, hop: Hop, response: Response, error: OCIError) -> FailedError:
         options, status = self._parts.options, response.status
-        asked_s = parse_retry_after(response.headers.get("Retry-After"), now_s=time.time())
-        if isinstance(error, RateLimitedError):
-            error.retry_after_s = asked_s
-        retryable = is_retryable(status)
+        failure = failure_of(error) if isinstance(error, RegistryError) else None
+        if failure is None:
+            return FailedError(Failure(error=error, retryable=False))
+        asked_s = failure.retry_after_s
         # A longer wait is nobody's: each request is told by the server itself that it must not come.
         if asked_s and status in {429, 503} and asked_s <= options.retry.wait_budget_s:
             self._parts.throttle.pause(hop.origin, asked_s)
-        return FailedError(
-            Failure(
-                error=error,
-                retryable=retryable,
-                retry_after_s=asked_s if retryable else None,
-            )
-        )
+        return FailedError(failure)

@@ -21,7 +21,8 @@ class TransportOptions:
             There is no limit on the whole of a transfer (D-120).
         answer_timeout_s: seconds a server may take to answer after it got a whole body; storing a
             large blob takes some registries minutes.
-        connections_per_host: requests that run at once to one host, uploads counted apart.
+        connections_per_host: requests that run at once to one host, uploads counted apart. An
+            eighth is kept from bulk downloads.
         retry: what is repeated, and how often.
         max_redirects: redirects in a row (S-10).
         ca_file: certificates in PEM to trust besides the system's.
@@ -42,7 +43,8 @@ class TransportOptions:
     connect_timeout_s: float = 30.0
     read_timeout_s: float = 60.0
     answer_timeout_s: float = 600.0
-    connections_per_host: int = 16
+    # The sixteen connections that one download may use, and the two slots kept for small requests.
+    connections_per_host: int = 18
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     max_redirects: int = 10
     ca_file: Path | None = None

@@ -57,6 +57,8 @@ class Request:
         retry: try again after failures that may pass. Without, a 401 is still answered with a token.
         bulk: it moves much data. Bulk requests leave connection slots to the others; the GET of a
             blob and every request with a streamed body is bulk by itself.
+        read_ahead_bytes: how much of the answer is received while nobody reads it, twice; None is
+            what suits a single large one.
     """
 
     method: str
@@ -71,3 +73,4 @@ class Request:
     credentials: bool = True
     retry: bool = True
     bulk: bool = False
+    read_ahead_bytes: int | None = None

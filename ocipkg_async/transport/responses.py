@@ -48,15 +48,32 @@ _BY_STATUS = {
 
 
 def error_for(
-    status: int, *, method: str, url: str, headers: Headers, body: bytes = b""
+    status: int,
+    *,
+    method: str,
+    url: str,
+    headers: Headers,
+    body: bytes = b"",
+    retry_after_s: float | None = None,
 ) -> RegistryError:
-    """Return the error that an answer means; a body of any kind is tolerated."""
+    """Return the error that an answer means; a body of any kind is tolerated.
+
+    Args:
+        status: of the answer.
+        method: of the request.
+        url: of the request.
+        headers: of the answer.
+        body: its body, or the beginning.
+        retry_after_s: what its ``Retry-After`` means.
+    """
     details = parse_details(body)
     what = "; ".join(_sentence(detail) for detail in details) or _excerpt(headers, body)
     shown = redacted(url)
     message = f"{origin_of(url).netloc} answered {status} to {method} {shown}"
     if what:
         message += f": {what}"
+    if retry_after_s:
+        message += f" (it asks to wait {retry_after_s:.0f} s)"
     kind = _KINDS.get(status, RegistryError)
     return kind(
         message,
@@ -64,6 +81,7 @@ def error_for(
         method=method,
         url=shown,
         details=details,
+        retry_after_s=retry_after_s,
         hint=_hint(status, details),
     )
 

@@ -67,8 +67,7 @@ class RetryBudget:
         if not failure.retryable or self.failed >= attempts:
             return None
         wait_s = self._wait_s(failure)
-        left_s = self.left_s(now_s)
-        if (left_s is not None and wait_s >= left_s) or not self.can_wait(wait_s):
+        if not self.can_wait(wait_s, now_s=now_s):
             return None
         self._waited_s += wait_s
         return wait_s
@@ -91,9 +90,11 @@ class RetryBudget:
         limit_s = self._policy.deadline_s
         return None if limit_s is None else max(0.0, self._started_s + limit_s - now_s)
 
-    def can_wait(self, wait_s: float) -> bool:
-        """Whether so long a wait still fits."""
-        return self._waited_s + wait_s <= self._policy.wait_budget_s
+    def can_wait(self, wait_s: float, *, now_s: float) -> bool:
+        """Whether so long a wait still fits, and leaves time for a try."""
+        left_s = self.left_s(now_s)
+        in_time = left_s is None or wait_s < left_s
+        return in_time and self._waited_s + wait_s <= self._policy.wait_budget_s
 
     def spend(self, wait_s: float) -> None:
         """Count a wait that was needed before a try."""

@@ -55,7 +55,7 @@ class Transport:
         self._parts = Parts(
             options=self.options,
             connections=self._connections,
-            throttle=Throttle(self.options.connections_per_host),
+            throttle=Throttle(self.options.connections_per_host, policy=self.options.retry),
             authorizer=Authorizer(
                 exchange=self._ask_token_server,
                 credentials=credentials,

@@ -248,7 +248,70 @@ async def test_d05_a_wait_longer_than_the_budget_is_reported_at_once() -> None:
         with pytest.raises(RateLimitedError) as caught:
             await transport.fetch(get(server), max_bytes=1 << 20)
     assert caught.value.retry_after_s == 3600
+    assert "3600 s" in str(caught.value)
     assert len(server.seen) == 1
+
+
+async def test_d05_a_wait_past_the_deadline_is_reported_at_once() -> None:
+    options = quick(retry=RetryPolicy(deadline_s=30))
+    async with (
+        serve(lambda _: text(status=503, Retry_After="60")) as server,
+        Transport(options) as transport,
+    ):
+        for _ in range(2):  # by the answer, then by what is known of the host
+            with pytest.raises(RegistryError, match=r"[56][0-9] s") as caught:
+                await transport.fetch(get(server), max_bytes=1)
+            assert caught.value.retry_after_s is not None
+            assert caught.value.retry_after_s > 50
+    assert len(server.seen) == 1
+
+
+async def test_d05_every_answer_that_asks_for_time_is_believed_between_requests_too() -> None:
+    async with (
+        serve(lambda _: text(status=503, Retry_After="3600")) as server,
+        Transport() as transport,
+    ):
+        with pytest.raises(RegistryError) as caught:
+            await transport.fetch(get(server, retry=False), max_bytes=1)
+        assert caught.value.retry_after_s == 3600
+        # It is longer than the budget allows, so there is no other try, and no wait.
+        assert not await transport.again(transport.budget(), caught.value, action="upload")
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_d05_a_host_that_fails_is_left_alone_by_all(status: int) -> None:
+    policy = RetryPolicy(attempts=1, first_wait_s=1e9, longest_wait_s=1e9, wait_budget_s=1e10)
+    options = quick(retry=policy)
+    answers = iter([text(status=status), text()])
+    async with serve(lambda _: next(answers)) as server, Transport(options) as transport:
+        with pytest.raises(RegistryError):
+            await transport.fetch(get(server), max_bytes=1)
+        with anyio.move_on_after(0.05) as waiting:
+            await transport.fetch(get(server), max_bytes=1)
+        assert waiting.cancelled_caught
+        async with serve(lambda _: text()) as other:
+            await transport.fetch(get(other), max_bytes=1)
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 501])
+async def test_a_host_that_says_no_is_not_left_alone(status: int) -> None:
+    options = quick(retry=RetryPolicy(first_wait_s=1e9, longest_wait_s=1e9, wait_budget_s=1e10))
+    answers = iter([text(status=status), text()])
+    async with serve(lambda _: next(answers)) as server, Transport(options) as transport:
+        with pytest.raises(RegistryError):
+            await transport.fetch(get(server), max_bytes=1)
+        await transport.fetch(get(server), max_bytes=1)
+
+
+async def test_a_pause_that_the_host_did_not_ask_for_fails_nobody() -> None:
+    options = quick(retry=RetryPolicy(attempts=1, first_wait_s=1e9, longest_wait_s=1e9))
+    answers = iter([text(status=500), text()])
+    async with serve(lambda _: next(answers)) as server, Transport(options) as transport:
+        with pytest.raises(RegistryError):
+            await transport.fetch(get(server), max_bytes=1)
+        await transport.fetch(get(server), max_bytes=1)
+    assert len(server.seen) == 2
 
 
 async def test_d05_a_host_that_asks_for_time_gets_it_from_all_requests() -> None:

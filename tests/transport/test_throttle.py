@@ -1,8 +1,10 @@
+import random
+
 import anyio
 import pytest
 
 from ocipkg_async.content import BytesSource
-from ocipkg_async.transport import Request
+from ocipkg_async.transport import Request, RetryPolicy, TransportOptions
 from ocipkg_async.transport.operation import lane_of
 from ocipkg_async.transport.throttle import Lane, Slots, Throttle
 from ocipkg_async.transport.urls import origin_of
@@ -138,3 +140,60 @@ def test_a_pause_lasts_as_long_as_the_longest_that_was_asked_for() -> None:
     assert throttle.pause_left_s(OTHER) == 0
     now[0] += 11
     assert throttle.pause_left_s(HOST) == 0
+
+
+def test_sixteen_downloads_fit_beside_small_requests() -> None:
+    slots = Slots(TransportOptions().connections_per_host)
+    assert taken(slots, Lane.DOWNLOAD) == 16
+    assert taken(slots, Lane.SMALL) == 2
+
+
+class Longest(random.Random):
+    """Draws the longest wait always."""
+
+    def uniform(self, a: float, b: float) -> float:  # noqa: ARG002
+        return b
+
+
+async def test_failures_of_a_host_are_remembered_while_nothing_is_sent_to_it() -> None:
+    now = [100.0]
+    policy = RetryPolicy(first_wait_s=1, longest_wait_s=30)
+    throttle = Throttle(2, policy=policy, clock=lambda: now[0], rng=Longest())
+    for pause_s in (1, 2, 4):
+        (await throttle.acquire(HOST, Lane.SMALL)).release()
+        throttle.failed(HOST, begun_s=now[0])
+        (await throttle.acquire(HOST, Lane.SMALL)).release()
+        assert throttle.pause_left_s(HOST) == pause_s
+        assert throttle.pause_left_s(OTHER) == 0
+        now[0] += pause_s
+    throttle.succeeded(HOST, begun_s=now[0])
+    throttle.failed(HOST, begun_s=now[0])
+    assert throttle.pause_left_s(HOST) == 4
+
+
+def test_the_longer_of_both_pauses_counts_not_their_sum() -> None:
+    now = [100.0]
+    policy = RetryPolicy(first_wait_s=5, longest_wait_s=30)
+    throttle = Throttle(2, policy=policy, clock=lambda: now[0], rng=Longest())
+    throttle.failed(HOST, begun_s=100)
+    throttle.pause(HOST, 3)
+    assert throttle.pause_left_s(HOST) == 5
+    assert throttle.asked_left_s(HOST) == 3
+    throttle.pause(HOST, 8)
+    assert throttle.pause_left_s(HOST) == 8
+
+
+async def test_the_hosts_that_are_remembered_are_bounded() -> None:
+    now = [100.0]
+    throttle = Throttle(1, clock=lambda: now[0], rng=Longest())
+    throttle.pause(HOST, 60)
+    held = await throttle.acquire(OTHER, Lane.SMALL)
+    for number in range(2000):
+        throttle.failed(origin_of(f"https://h{number}.example/"), begun_s=now[0])
+        now[0] += 10
+        if number == 2:
+            # Both are among the first that were met; one asked for time, one is in use.
+            assert throttle.pause_left_s(HOST) == 30
+    assert len(throttle._hosts) <= 1000
+    held.release()
+    assert throttle.pause_left_s(origin_of("https://h1999.example/")) == 0
