@@ -12,6 +12,7 @@ from anyio.lowlevel import checkpoint
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from ..errors import TooLongError, TooShortError
+from .rate import RateLimit
 from .request import Body, BodyStream
 
 PIECE_BYTES = 1 << 20
@@ -45,7 +46,16 @@ class _BytesStream:
 
 
 class BodyPump:
-    """Carries one body from its source to the connection, once."""
+    """Carries one body from its source to the connection, once.
+
+    Args:
+        body: what to send.
+        on_open: called when the source is opened.
+        on_slice: called when a slice is handed to the connection.
+        on_wait: called when the limit keeps the next slice back.
+        on_end: called when everything was handed over.
+        limit: how fast it may go.
+    """
 
     def __init__(
         self,
@@ -53,13 +63,17 @@ class BodyPump:
         *,
         on_open: Callable[[], None],
         on_slice: Callable[[], None],
+        on_wait: Callable[[], None],
         on_end: Callable[[], None],
+        limit: RateLimit | None = None,
     ) -> None:
         self.size = body.size
         self._body = body
         self._on_open = on_open
         self._on_slice = on_slice
+        self._on_wait = on_wait
         self._on_end = on_end
+        self._limit = limit
         # The source is opened when there is a connection to write to, not before.
         self._wanted = anyio.Event()
         self._send, self._receive = anyio.create_memory_object_stream[bytes | None](0)
@@ -102,7 +116,9 @@ class BodyPump:
             size=self.size,
             on_first=self._wanted.set,
             on_slice=self._on_slice,
+            on_wait=self._on_wait,
             on_end=self._on_end,
+            limit=self._limit,
         )
 
     def close(self) -> None:
@@ -125,14 +141,19 @@ class BodyPieces:
         size: int | None,
         on_first: Callable[[], None],
         on_slice: Callable[[], None],
+        on_wait: Callable[[], None],
         on_end: Callable[[], None],
+        limit: RateLimit | None = None,
     ) -> None:
         self.size = size
         self._receive = receive
         self._left = size
         self._on_first = on_first
         self._on_slice = on_slice
+        self._on_wait = on_wait
         self._on_end = on_end
+        self._limit = limit
+        self._slice_bytes = min(SLICE_BYTES, limit.piece_bytes) if limit else SLICE_BYTES
         self._rest = memoryview(b"")
 
     def __aiter__(self) -> "BodyPieces":
@@ -149,8 +170,11 @@ class BodyPieces:
             # is written, for a write into a closed connection would lose the answer.
             await checkpoint()
             await checkpoint()
+        part, self._rest = self._rest[: self._slice_bytes], self._rest[self._slice_bytes :]
+        if self._limit is not None:
+            self._on_wait()
+            await self._limit.take(len(part))
         self._on_slice()
-        part, self._rest = self._rest[:SLICE_BYTES], self._rest[SLICE_BYTES:]
         if self._left is not None:
             self._left -= len(part)
         return part

@@ -1,6 +1,8 @@
 """One request and its answer over aiohttp: the only place that makes connections."""
 
+import math
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
@@ -14,6 +16,7 @@ from .body import BodyPieces, BodyPump, BytesBody
 from .failures import FailedError, Failure, explained
 from .options import TransportOptions
 from .proxy import environment, proxy_for
+from .rate import RateLimit
 from .request import Body
 from .resolver import GuardedResolver, guard
 from .response import READ_AHEAD_BYTES, Response
@@ -39,6 +42,7 @@ class Outgoing:
         body: what to send.
         registry: host of the registry it is for; addresses are judged by it.
         own: it goes to the registry itself or to its token server, which see the client certificate.
+        bulk: it moves much data, which the limit on the rate counts.
         read_ahead_bytes: how much of the answer is received while nobody reads it; None: as usual.
     """
 
@@ -48,14 +52,33 @@ class Outgoing:
     body: bytes | Body | None
     registry: str
     own: bool
+    bulk: bool = False
     read_ahead_bytes: int | None = None
 
 
 class Connections:
-    """Open connections of one client. An async context manager."""
+    """Open connections of one client. An async context manager.
 
-    def __init__(self, options: TransportOptions) -> None:
+    Args:
+        options: time limits, the limit on the rate, TLS and the rest.
+        clock: seconds, for the limit on the rate; for tests.
+        sleep: waits for it; for tests.
+    """
+
+    def __init__(
+        self,
+        options: TransportOptions,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+    ) -> None:
         self._options = options
+        rate = options.bytes_per_s
+        # One for each direction: what a copy sends is what it received, and no more of the line's
+        # one direction because of the other.
+        self._down, self._up = (
+            None if rate is None else RateLimit(rate, clock=clock, sleep=sleep) for _ in range(2)
+        )
         self._session: aiohttp.ClientSession | None = None
         self._tls = TLSContexts(options)
         self._proxies: dict[str, str] = {}
@@ -128,7 +151,13 @@ class Connections:
                 answer = await self._request(outgoing, body if isinstance(body, bytes) else None)
         else:
             answer = await self._stream(outgoing, body, on_body)
-        return Response(answer, method=outgoing.method, url=outgoing.url, on_close=on_close)
+        return Response(
+            answer,
+            method=outgoing.method,
+            url=outgoing.url,
+            on_close=on_close,
+            limit=self._down if outgoing.bulk else None,
+        )
 
     async def _stream(
         self, outgoing: Outgoing, body: Body, on_body: Callable[[], None]
@@ -144,7 +173,9 @@ class Connections:
             body,
             on_open=on_body,
             on_slice=lambda: watch(options.read_timeout_s),
+            on_wait=lambda: watch(math.inf),  # it is we who wait, not the server
             on_end=lambda: watch(options.answer_timeout_s),
+            limit=self._up if outgoing.bulk else None,
         )
         try:
             # aiohttp limits the wait for bytes to come, but not the wait for bytes to go.
@@ -190,8 +221,14 @@ class Connections:
                 proxy_headers=proxy.headers if proxy else None,
                 ssl=tls,
                 timeout=self._timeout(self._silence_s(outgoing)),
-                read_bufsize=outgoing.read_ahead_bytes,
+                read_bufsize=self._read_ahead_bytes(outgoing),
             )
+
+    def _read_ahead_bytes(self, outgoing: Outgoing) -> int:
+        wanted = outgoing.read_ahead_bytes or READ_AHEAD_BYTES
+        if self._down is None or not outgoing.bulk:
+            return wanted
+        return min(wanted, self._down.piece_bytes)  # what is received ahead is above the limit
 
 
 class _Sending:

@@ -231,6 +231,7 @@ class Operation:
             url=hop.url,
             headers=headers,
             body=self._request.body if hop.with_body else None,
+            bulk=self._lane is not Lane.SMALL,
             read_ahead_bytes=self._request.read_ahead_bytes,
             registry=self._registry.host,
             own=hop.trusted or origin in parts.token_servers,

@@ -23,6 +23,8 @@ class TransportOptions:
             large blob takes some registries minutes.
         connections_per_host: requests that run at once to one host, uploads counted apart. An
             eighth is kept from bulk downloads.
+        bytes_per_s: what the blobs of one client may take of the line, in each direction: a copy
+            between registries receives and sends as much. None: no limit.
         retry: what is repeated, and how often.
         max_redirects: redirects in a row (S-10).
         ca_file: certificates in PEM to trust besides the system's.
@@ -45,6 +47,7 @@ class TransportOptions:
     answer_timeout_s: float = 600.0
     # The sixteen connections that one download may use, and the two slots kept for small requests.
     connections_per_host: int = 18
+    bytes_per_s: int | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     max_redirects: int = 10
     ca_file: Path | None = None
@@ -62,6 +65,10 @@ class TransportOptions:
     def __post_init__(self) -> None:
         if self.connections_per_host < 1:
             raise InvalidArgumentError("connections_per_host must be at least 1")
+        if self.bytes_per_s is not None and self.bytes_per_s < 1:
+            raise InvalidArgumentError(
+                f"bytes_per_s must be at least 1, not {self.bytes_per_s}; None is no limit"
+            )
         if min(self.connect_timeout_s, self.read_timeout_s, self.answer_timeout_s) <= 0:
             raise InvalidArgumentError("time limits must be positive")
         if self.client_key is not None and self.client_cert is None:

@@ -8,6 +8,7 @@ import anyio
 from ..errors import ClosedError, OCIError, ProtocolError
 from .failures import FailedError, explained
 from .headers import Headers
+from .rate import RateLimit
 from .urls import redacted
 
 READ_AHEAD_BYTES = 4 << 20
@@ -23,8 +24,16 @@ _DISCARD_S = 2.0
 class ResponseBody:
     """The raw body of an answer, a byte stream. It ends with the `Response` it belongs to."""
 
-    def __init__(self, answer: aiohttp.ClientResponse, method: str, url: str) -> None:
+    def __init__(
+        self,
+        answer: aiohttp.ClientResponse,
+        method: str,
+        url: str,
+        *,
+        limit: RateLimit | None = None,
+    ) -> None:
         self._answer = answer
+        self._limit = limit
         self._method = method
         self._url = url
         self._ended = False
@@ -48,12 +57,18 @@ class ResponseBody:
             raise ClosedError("this answer was closed; read it inside its 'async with'")
         if self._ended or max_bytes <= 0:
             return b""
-        try:
-            with explained(self._method, self._url):
-                data = self._rest or await self._next()
-        except FailedError as failed:
-            raise failed.failure.error from failed.__cause__
-        self._ended = not data
+        if not self._rest:
+            try:
+                with explained(self._method, self._url):
+                    self._rest = await self._next()
+            except FailedError as failed:
+                raise failed.failure.error from failed.__cause__
+            self._ended = not self._rest
+        if self._limit is not None and self._rest:
+            max_bytes = min(max_bytes, self._limit.piece_bytes)
+            # Before anything is handed out: what a cancelled read leaves here is still to be read.
+            await self._limit.take(min(max_bytes, len(self._rest)))
+        data = self._rest
         data, self._rest = (
             (data, b"") if len(data) <= max_bytes else (data[:max_bytes], data[max_bytes:])
         )
@@ -89,12 +104,13 @@ class Response:
         method: str,
         url: str,
         on_close: Callable[[], None] = lambda: None,
+        limit: RateLimit | None = None,
     ) -> None:
         self.status = answer.status
         self.method = method
         self.url = url
         self.headers = Headers(answer.headers.items())
-        self.body = ResponseBody(answer, method, url)
+        self.body = ResponseBody(answer, method, url, limit=limit)
         self._answer = answer
         self._on_close = on_close
 
