@@ -173,8 +173,10 @@ def interop(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure; arguments choose files of benchmarks/, without any all run."""
+    """Measure beside the peers; what follows -- goes to measure.py, or names programs to run instead."""
     session.install("-e", ".", *group("bench"))
-    files = session.posargs or sorted(map(str, Path("benchmarks").glob("bench_*.py")))
-    for file in files:
-        session.run("python", file)
+    if session.posargs and all(argument.endswith(".py") for argument in session.posargs):
+        for file in session.posargs:
+            session.run("python", file)
+    else:
+        session.run("python", "benchmarks/measure.py", *session.posargs)

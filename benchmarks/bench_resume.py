@@ -16,8 +16,9 @@ from harness import MIB, environment, markdown
 from programs import COMMAND, Blob
 
 KILL_AT = 0.9
-# Slow enough that the lines of progress, ten a second, come every few hundredths of the blob.
-LIMIT_RATE = "24m"
+# What a connection gets a second, as a part of the blob: slow enough that the lines of progress, ten
+# a second, come every few hundredths of it.
+PART_PER_S = 32
 
 
 def resumed(setup: Setup, _done: Sequence[Section]) -> Iterator[Section]:
@@ -62,12 +63,13 @@ def _killed_and_again(
     blob = Blob(host=host, repository="bench/pull", digest=digest, size=size)
     out = folder / "out"
     command = [*COMMAND, "pull", blob.reference, "-o", str(out)]
+    limit_rate = f"{max(1, size // PART_PER_S // MIB)}m"
     sent: list[int] = []
     killed_at = 0.0
     # An nginx for each, on one port: what the first was asked for cannot be counted to the second.
     for number in range(2):
         server = folder / f"nginx-{number}"
-        with servers.nginx(server, upstream=upstream, limit_rate=LIMIT_RATE, host=host):
+        with servers.nginx(server, upstream=upstream, limit_rate=limit_rate, host=host):
             if number == 0:
                 killed_at = _killed([*command, "--progress", "json"])
             else:
@@ -81,7 +83,8 @@ def _killed_and_again(
         got = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != f"sha256:{got}":
         raise RuntimeError(f"the second run wrote {got}, not {digest}")
-    return killed_at, *sent
+    before, again = sent
+    return killed_at, before, again
 
 
 def _killed(command: list[str]) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from checks import Check
@@ -25,9 +26,9 @@ def draw(checks: Sequence[Check], path: Path, *, title: str) -> None:
         rows.append(check)
     figure = Figure(figsize=(10, 1.3 + _ROW_INCHES * len(rows)), layout="constrained")
     axes = figure.subplots()
-    for place, check in enumerate(rows):
-        if check is not None:
-            _bar(axes, place, check)
+    for place, row in enumerate(rows):
+        if row is not None:
+            _bar(axes, place, row)
     axes.axvline(1, color="black", linewidth=1.2)
     axes.set_xlim(0, _WIDEST)
     axes.set_ylim(len(rows) - 0.4, -0.6)
@@ -50,20 +51,12 @@ def _label(check: Check) -> str:
     return f"{check.item}. {check.what.replace('`', '')}"
 
 
-def _bar(axes: "mpl.axes.Axes", place: int, check: Check) -> None:
+def _bar(axes: Axes, place: int, check: Check) -> None:
     score = check.score
     axes.barh(place, min(score or 0.0, _WIDEST), color=COLOURS[check.verdict], height=0.72)
+    if score is not None and score > _WIDEST:
+        axes.text(_WIDEST - 0.02, place, "→", va="center", ha="right", color="white")
     unit = f" {check.unit}" if check.unit else ""
     value = "not measured" if check.value is None else f"{check.value:.3g}{unit}"
-    text = f"{value}, {check.target}"
-    beyond = score is not None and score > _WIDEST
-    inside = score is not None and score > 0.6 * _WIDEST
-    axes.text(
-        min(score or 0.0, _WIDEST) + (-0.02 if inside else 0.02),
-        place,
-        f"{text} →" if beyond else text,
-        va="center",
-        ha="right" if inside else "left",
-        fontsize=7.5,
-        color="white" if inside and check.verdict == "met" else "black",
-    )
+    text = f"{value}  ({check.target})"
+    axes.text(_WIDEST * 1.02, place, text, va="center", ha="left", fontsize=8)
