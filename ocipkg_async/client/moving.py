@@ -247,6 +247,7 @@ class MovingVerbs(OpenClient):
                 limits=self.options.limits,
                 overwrite=overwrite,
                 unpack=unpack_directories,
+                partial=self.options.transfer.partial,
                 on_event=self._on_event,
             )
 

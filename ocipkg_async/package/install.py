@@ -9,8 +9,9 @@ import errno
 import functools
 import os
 import shutil
+import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -18,7 +19,7 @@ from typing import TypeVar
 import anyio
 from anyio import from_thread, to_thread
 
-from ..content import Fetcher, fetch_bytes
+from ..content import Fetcher, fetch_bytes, finish_in_thread
 from ..content.files import temp_name
 from ..errors import AlreadyExistsError, InvalidArgumentError, single_error, storage_errors
 from ..events import OnEvent, Warned, ignore
@@ -57,6 +58,7 @@ async def unpack(
     unpack: Unpack = "auto",
     overwrite: bool = False,
     keep_times: bool = False,
+    partial: Path | None = None,
     on_event: OnEvent = ignore,
 ) -> UnpackReport:
     """Write the files of a package, image or artifact into a folder.
@@ -70,6 +72,8 @@ async def unpack(
         unpack: which titled layers become directories.
         overwrite: replace files and links that are in the way.
         keep_times: give files and folders the times of the archive.
+        partial: folder for unfinished downloads, which a later run goes on with; None is a hidden
+            one beside what is written, gone when everything went well.
         on_event: progress.
 
     Raises:
@@ -89,6 +93,7 @@ async def unpack(
         mode=mode,
         unpack=unpack,
         keep_times=keep_times,
+        partial=partial,
         on_event=on_event,
     )
     return await _own_task(functools.partial(_unpack, build, destination, overwrite=overwrite))
@@ -103,6 +108,7 @@ async def unpack_new(
     mode: Mode | None = None,
     unpack: Unpack = "auto",
     keep_times: bool = False,
+    partial: Path | None = None,
     on_event: OnEvent = ignore,
 ) -> UnpackReport:
     """Write the files of a package, image or artifact into a new folder, put in place by one rename.
@@ -117,6 +123,8 @@ async def unpack_new(
         mode: what is accepted; by default ``rootfs`` for images and ``artifact`` for all others.
         unpack: which titled layers become directories.
         keep_times: give files and folders the times of the archive.
+        partial: folder for unfinished downloads, which a later run goes on with; None is a hidden
+            one beside what is written, gone when everything went well.
         on_event: progress.
 
     Raises:
@@ -131,6 +139,7 @@ async def unpack_new(
         mode=mode,
         unpack=unpack,
         keep_times=keep_times,
+        partial=partial,
         on_event=on_event,
     )
     return await _own_task(functools.partial(_unpack_new, build, folder))
@@ -228,6 +237,32 @@ def _make_staging(path: Path) -> None:
         (path / name).mkdir()
 
 
+PARTIAL = ".ocipkg-partial"
+
+
+@asynccontextmanager
+async def _partials(chosen: Path | None, parent: Path) -> AsyncIterator[Path | None]:
+    """Give the folder for unfinished downloads; our own is removed again when nothing is left in it."""
+    if chosen is not None:
+        yield chosen
+        return
+    path = parent / PARTIAL
+    try:
+        yield path if await to_thread.run_sync(_make_private, path) else None
+    finally:
+        await finish_in_thread(_remove_empty, [path])
+
+
+def _make_private(path: Path) -> bool:
+    """Make a folder for this user alone; False if it is somebody else's, who could change what was verified."""
+    with storage_errors(f"create {path}"):
+        with suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+        found = path.lstat()
+    owned = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
+    return stat.S_ISDIR(found.st_mode) and owned and not found.st_mode & 0o022
+
+
 @asynccontextmanager
 async def _parents(folder: Path) -> AsyncIterator[None]:
     """Make missing folders, and remove them again after a failure."""
@@ -266,6 +301,7 @@ async def _build(
     mode: Mode | None,
     unpack: Unpack,
     keep_times: bool,
+    partial: Path | None,
     on_event: OnEvent,
 ) -> UnpackReport:
     """Fetch and unpack everything into the staging folder's tree."""
@@ -286,10 +322,17 @@ async def _build(
         check=from_thread.check_cancelled,
     )
     with await to_thread.run_sync(start) as extractor:
-        job = LayerJob(
-            fetcher, plan.tasks, staging / _BLOBS, extractor, limits=limits, on_event=on_event
-        )
-        await job.run()
+        async with _partials(partial, staging.parent) as partials:
+            job = LayerJob(
+                fetcher,
+                plan.tasks,
+                staging / _BLOBS,
+                extractor,
+                limits=limits,
+                partials=partials,
+                on_event=on_event,
+            )
+            await job.run()
         await to_thread.run_sync(extractor.finish)
         if extractor.special:
             on_event(

@@ -1,6 +1,7 @@
 """Fetches the layers of a plan, several at a time, and unpacks them in order as they arrive."""
 
 import os
+import shutil
 import stat
 from collections import Counter
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -10,7 +11,7 @@ from typing import IO
 import anyio
 from anyio import from_thread, to_thread
 
-from ..content import BlobReader, Fetcher, LocalFiles, Meter
+from ..content import BlobReader, Downloader, Fetcher, LocalFiles, Meter
 from ..content.files import write_all
 from ..content.reader import BytesStream
 from ..errors import InvalidPackageError, UnsupportedError, single_error, storage_errors
@@ -38,6 +39,8 @@ class LayerJob:
         blobs: an empty private folder for what is fetched.
         extractor: where the layers are applied.
         limits: how much they may need.
+        partials: folder for large downloads that a later run may go on with, of this user alone;
+            None: nothing is left for later runs.
         on_event: progress.
     """
 
@@ -49,6 +52,7 @@ class LayerJob:
         extractor: Extractor,
         *,
         limits: UnpackLimits,
+        partials: Path | None,
         on_event: OnEvent,
     ) -> None:
         self._fetcher = fetcher
@@ -56,6 +60,7 @@ class LayerJob:
         self._blobs = blobs
         self._extractor = extractor
         self._limits = limits
+        self._partials = partials
         self._on_event = on_event
         self._uses = Counter(_key(task) for task in tasks)
         self._arrived = {key: anyio.Event() for key in self._uses}
@@ -89,6 +94,9 @@ class LayerJob:
 
     async def _get(self, key: _Key, descriptor: Descriptor, meter: Meter) -> Path:
         """Return a file with a blob that was verified."""
+        path = self._blobs / f"{descriptor.digest.encoded}-{descriptor.size}"
+        if await self._download(descriptor, path, meter):
+            return path
         archive = all(t.role in {"layer", "directory"} for t in self._tasks if _key(t) == key)
         async with self._open(descriptor) as reader:
             reader.meter = meter
@@ -97,7 +105,6 @@ class LayerJob:
                 if local is not None and await to_thread.run_sync(_is_stable, local):
                     await reader.drain(len)  # only verified; it is unpacked where it lies
                     return local
-            path = self._blobs / f"{descriptor.digest.encoded}-{descriptor.size}"
             with storage_errors(f"write {path}"):
                 file = await to_thread.run_sync(lambda: path.open("xb", buffering=0))
                 try:
@@ -105,6 +112,20 @@ class LayerJob:
                 finally:
                     file.close()
         return path
+
+    async def _download(self, descriptor: Descriptor, path: Path, meter: Meter) -> bool:
+        """Let the store write a large blob to a file; return whether it did."""
+        if descriptor.data is not None or not isinstance(self._fetcher, Downloader):
+            return False
+        if self._partials is None:
+            return await self._fetcher.download(descriptor, path, meter=meter)
+        place = self._partials / path.name
+        if not await self._fetcher.download(descriptor, place, meter=meter):
+            return False
+        with storage_errors(f"move {place} to {path}"):
+            # The folder may have been chosen on another file system.
+            await to_thread.run_sync(shutil.move, place, path)
+        return True
 
     def _open(self, descriptor: Descriptor) -> AbstractAsyncContextManager[BlobReader]:
         if descriptor.data is None:

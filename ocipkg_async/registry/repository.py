@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import anyio
 
-from ..content import BlobReader, Source, fetch_bytes, fetch_document, verified
+from ..content import BlobReader, Meter, Source, fetch_bytes, fetch_document, verified
 from ..errors import (
     InvalidReferenceError,
     NotFoundError,
@@ -18,7 +19,7 @@ from ..spec import Descriptor, Digest, Reference, parse_document
 from ..spec.reference import is_tag
 from ..transport import Transport
 from . import manifests, pages, referrers, upload
-from .download import open_blob
+from .download import is_saved, open_blob, save_blob
 from .endpoint import Endpoint
 from .options import TransferOptions
 
@@ -77,9 +78,38 @@ class Repository:
         if descriptor.is_document:
             opened = manifests.open_manifest(self._endpoint, descriptor, max_bytes=self._max_bytes)
         else:
-            opened = open_blob(self._endpoint, descriptor)
+            opened = open_blob(self._endpoint, descriptor, options=self._options)
         async with opened as reader:
             yield reader
+
+    async def download(
+        self,
+        descriptor: Descriptor,
+        path: Path,
+        *,
+        meter: Meter | None = None,
+        durable: bool = False,
+    ) -> bool:
+        """Write a large blob to a file, in ranges; see `ocipkg_async.content.Downloader`.
+
+        Raises:
+            NotFoundError: the repository does not have it.
+            IntegrityError: the registry sent wrong bytes; nothing was kept.
+            RegistryError, TransportError: the registry refused, or could not be reached; the next
+                call goes on with what arrived.
+            DiskFullError, StorageError: the file system refused.
+        """
+        if descriptor.is_document or not is_saved(descriptor, self._options):
+            return False
+        await save_blob(
+            self._endpoint,
+            descriptor,
+            path,
+            options=self._options,
+            meter=meter,
+            durable=durable,
+        )
+        return True
 
     async def exists(self, descriptor: Descriptor) -> bool:
         """Whether the content is there (D-30)."""

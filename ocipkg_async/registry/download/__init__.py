@@ -1,5 +1,5 @@
-"""Blobs from a registry."""
+"""Blobs from a registry: decided by a plan without I/O, fetched in ranges, kept in a file or passed on."""
 
-from .whole import open_blob
+from .blob import is_saved, open_blob, save_blob
 
-__all__ = ["open_blob"]
+__all__ = ["is_saved", "open_blob", "save_blob"]

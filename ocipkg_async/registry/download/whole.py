@@ -1,48 +1,40 @@
 """A blob as one streamed GET, taken up again where it broke off, verified while it arrives."""
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from ...content import BlobReader
-from ...errors import ProtocolError, RegistryError, TransportError
+from ...errors import RegistryError, TransportError
 from ...spec import Descriptor
 from ...transport import Response
 from ..endpoint import Endpoint
+from .plan import check_content_range
 
 _SKIP_BYTES = 1 << 20
-_CONTENT_RANGE = re.compile(
-    r"bytes (?P<first>[0-9]{1,19})-(?P<last>[0-9]{1,19})/(?P<total>[0-9]{1,19})", re.ASCII
-)
-
-
-def check_content_range(value: str | None, *, first: int, size: int) -> None:
-    """Check that a 206 brings the bytes from `first` to the end of `size` bytes (D-32).
-
-    Raises:
-        ProtocolError: it brings others, several parts, or does not say what it brings.
-    """
-    match = _CONTENT_RANGE.fullmatch((value or "").strip())
-    wanted = (first, size - 1, size)
-    if match is None or tuple(map(int, match.groups())) != wanted:
-        raise ProtocolError(
-            f"asked for bytes {first} to {size - 1} of {size}, the registry answered with "
-            f"{(value or 'no Content-Range')[:100]!r}",
-            hint="a cache or proxy before the registry may be broken; try again later",
-        )
 
 
 @asynccontextmanager
-async def open_blob(endpoint: Endpoint, descriptor: Descriptor) -> AsyncIterator[BlobReader]:
+async def open_whole(
+    endpoint: Endpoint,
+    descriptor: Descriptor,
+    *,
+    response: Response | None = None,
+) -> AsyncIterator[BlobReader]:
     """Open a blob for reading from its first byte (D-31, D-33).
+
+    Args:
+        endpoint: the repository.
+        descriptor: the blob.
+        response: the whole blob, if it was asked for already; its owner closes it.
 
     Raises:
         NotFoundError: the repository does not have it.
         RegistryError, TransportError: the registry refused, or could not be reached.
     """
-    stream = _BlobStream(endpoint, descriptor)
+    stream = _BlobStream(endpoint, descriptor, response)
     try:
-        await stream.connect()
+        if response is None:
+            await stream.connect()
         yield BlobReader(stream, descriptor)
     finally:
         await stream.close()
@@ -51,13 +43,15 @@ async def open_blob(endpoint: Endpoint, descriptor: Descriptor) -> AsyncIterator
 class _BlobStream:
     """The raw bytes of one blob over as many connections as it takes, from one budget of retries."""
 
-    def __init__(self, endpoint: Endpoint, descriptor: Descriptor) -> None:
+    def __init__(
+        self, endpoint: Endpoint, descriptor: Descriptor, response: Response | None
+    ) -> None:
         self._endpoint = endpoint
         self._descriptor = descriptor
         self._offset = 0
         self._budget = endpoint.transport.budget()
         self._stack = AsyncExitStack()
-        self._response: Response | None = None
+        self._response = response
 
     async def read(self, max_bytes: int, /) -> bytes:
         while True:
@@ -91,7 +85,9 @@ class _BlobStream:
         headers = {"Range": f"bytes={first}-{size - 1}"} if first else {}
         response = await self._send(headers, accept=frozenset({200, 206}), retry=False)
         if response.status == 206:
-            check_content_range(response.headers.get("Content-Range"), first=first, size=size)
+            check_content_range(
+                response.headers.get("Content-Range"), first=first, last=size - 1, size=size
+            )
         else:
             await _skip(response, first)
         self._response = response

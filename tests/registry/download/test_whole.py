@@ -18,7 +18,7 @@ from ocipkg_async.errors import (
     TransportError,
 )
 from ocipkg_async.events import Event, Retrying
-from ocipkg_async.registry.download.whole import check_content_range
+from ocipkg_async.registry.download.plan import check_content_range
 from ocipkg_async.spec import EMPTY, Descriptor
 from ocipkg_async.transport import RetryPolicy
 from registries import RunningRegistry
@@ -48,9 +48,9 @@ SIZE = 300_000
     ],
 )
 def test_d32_a_part_that_is_not_exactly_the_one_asked_for_is_refused(value: str | None) -> None:
-    check_content_range("bytes 10-99/100", first=10, size=100)
+    check_content_range("bytes 10-99/100", first=10, last=99, size=100)
     with pytest.raises(ProtocolError, match="bytes 10 to 99 of 100"):
-        check_content_range(value, first=10, size=100)
+        check_content_range(value, first=10, last=99, size=100)
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, SIZE])
