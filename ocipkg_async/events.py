@@ -68,9 +68,11 @@ class Progressed(Event):
     Attributes:
         done: bytes of this content that are there so far; falls back when a transfer starts again.
         total: its size in bytes, or None.
-        rate_bytes_per_s: bytes per second moved lately.
+        rate_bytes_per_s: bytes per second moved lately; what an earlier run left does not count.
         connections: connections that move it now.
         retries: how often something of it was asked for again.
+        moved: bytes of it that this run moved: without what an earlier run left, and with what was
+            moved more than once.
     """
 
     done: int
@@ -78,6 +80,7 @@ class Progressed(Event):
     rate_bytes_per_s: float = 0.0
     connections: int = 1
     retries: int = 0
+    moved: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

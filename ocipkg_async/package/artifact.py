@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 from anyio import from_thread, to_thread
 
-from ..content import BytesSource, FileSource
+from ..content import BytesSource, FileSource, Meter
 from ..errors import (
     InvalidArgumentError,
     InvalidDocumentError,
@@ -23,7 +23,7 @@ from ..errors import (
     single_error,
     storage_errors,
 )
-from ..events import OnEvent, Planned, ignore
+from ..events import OnEvent, Planned, Skipped, ignore
 from ..spec import EMPTY_JSON, Descriptor, Digest, Digester, Manifest, media_types
 from ..spec import annotations as keys
 from .artifact_file import ArtifactFile, refused_by_oras
@@ -36,7 +36,7 @@ from .builder import (
 )
 from .collect import Entry, collect_directory
 from .compress import DEFAULT, Compression
-from .file_progress import CountedSource, FileProgress
+from .file_progress import CountedSource
 
 UNKNOWN_CONFIG = "application/vnd.unknown.config.v1+json"
 """What ORAS writes as type of a config when none is given."""
@@ -207,13 +207,16 @@ class _Pushing:
             return descriptor  # the same content under another title; its push is under way
         self._seen.add(descriptor.digest)
         plain = descriptor.plain()
-        progress = FileProgress(self._on_event, descriptor, file.title)
         if await self._store.exists(plain):
-            progress.skipped()
-        else:
-            source = FileSource(file.path, size=descriptor.size)
-            await self._store.push(plain, CountedSource(source, progress))
-            progress.finished()
+            self._on_event(
+                Skipped(action="upload", descriptor=descriptor, name=file.title, reason="exists")
+            )
+            return descriptor
+        meter = Meter(self._on_event, action="upload", descriptor=descriptor, name=file.title)
+        meter.started()
+        source = FileSource(file.path, size=descriptor.size)
+        await self._store.push(plain, CountedSource(source, meter))
+        meter.finished()
         return descriptor
 
     async def push_empty(self) -> Descriptor:

@@ -15,18 +15,27 @@ from typing import Protocol
 
 from anyio import from_thread, to_thread
 
-from ..content import BytesSource, ProducerSource, Pusher, StreamPusher, TaggedPusher, Tagger
+from ..content import (
+    BytesSource,
+    Meter,
+    ProducerSource,
+    Pusher,
+    StreamPusher,
+    TaggedPusher,
+    Tagger,
+)
 from ..errors import InvalidArgumentError, UnsupportedError
-from ..events import Action, Finished, OnEvent, Planned, Progressed, Started, Warned, ignore
+from ..events import Action, Finished, OnEvent, Planned, Warned, ignore
 from ..spec import Descriptor, Digest, Digester, Manifest, media_types
 from ..spec.decoding import encode_json
 from .collect import Entry, collect, leaving_links, top_level
 from .compress import DEFAULT, Compression, compress_to
-from .file_progress import PROGRESS_BYTES
 from .tar_writer import TarWriter
 
 _HASHING_AHEAD = 4  # blocks that wait for the digest of the tar
 _SHOWN = 3  # names in a warning
+_COUNT_BYTES = 4 << 20
+"""How often progress is counted: a hop to the event loop costs more than a megabyte of hashing."""
 
 
 class PackStore(Pusher, StreamPusher, Protocol):
@@ -248,15 +257,15 @@ async def push_layer(
     infos: list[LayerInfo] = []
 
     def produce(write: Callable[[bytes], None]) -> None:
-        told = 0
+        counted = 0
+        from_thread.run_sync(meter.stand, 0)  # a push may start again
 
         def on_block(_name: str, done: int) -> None:
-            nonlocal told
+            nonlocal counted
             from_thread.check_cancelled()
-            if done - told >= PROGRESS_BYTES:
-                told = done
-                event = Progressed(action=action, name=label, done=done, total=total)
-                from_thread.run_sync(on_event, event)
+            if done - counted >= _COUNT_BYTES:
+                from_thread.run_sync(meter.advance, done - counted)
+                counted = done
 
         info = write_layer(
             entries,
@@ -268,7 +277,8 @@ async def push_layer(
         )
         infos.append(info)
 
-    on_event(Started(action=action, name=label, total=total))
+    meter = Meter(on_event, action=action, name=label, total=total)
+    meter.started()
     descriptor = await store.push_stream(media_type, ProducerSource(produce))
     on_event(Finished(action=action, name=label, descriptor=descriptor, done=total))
     return PackedLayer(descriptor=descriptor, info=infos[-1])
