@@ -7,7 +7,7 @@ when the process dies, so a killed process never blocks the next.
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import anyio
@@ -88,9 +88,51 @@ def _release(fd: int, holder: int) -> None:
         os.close(fd)
 
 
+def excludes(path: Path) -> bool:
+    """Whether the lock on `path`, which this process holds exclusively, keeps others out; blocks.
+
+    Some network and user-space file systems (NFS, Lustre, FUSE) grant every lock. It is tried by
+    locking a second time. A file system that knows locks, but only those of its own machine, is
+    not found out by this.
+
+    Raises:
+        StorageError: the lock file cannot be opened.
+    """
+    with storage_errors(f"lock {path}"):
+        fd = _open_and_try(path, shared=False)
+    if fd is None:
+        return True
+    _unlock(fd)
+    return False
+
+
+@contextlib.contextmanager
+def lock_if_free(path: Path) -> Iterator[bool]:
+    """Hold the exclusive lock on `path` unless somebody else does, and tell which; blocks.
+
+    Where locks keep nobody out, nobody can know what is free, so the answer is always no.
+
+    Raises:
+        StorageError: the lock file cannot be opened, or the file system has no locks.
+    """
+    with storage_errors(f"lock {path}"):
+        fd = _open_and_try(path, shared=False)
+    if fd is None:
+        yield False
+        return
+    try:
+        yield excludes(path)
+    finally:
+        _unlock(fd)
+
+
 @contextlib.asynccontextmanager
 async def file_lock(
-    path: Path, *, shared: bool = False, timeout_s: float | None = None
+    path: Path,
+    *,
+    shared: bool = False,
+    timeout_s: float | None = None,
+    on_wait: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[None]:
     """Hold the lock on `path`, an empty file that is created when missing and stays.
 
@@ -99,6 +141,7 @@ async def file_lock(
         shared: allow other shared holders, no exclusive one. On a read-only file system it is
             held without a lock file.
         timeout_s: give up after so many seconds; None waits for ever, 0 tries once.
+        on_wait: called once if somebody else holds it.
 
     Raises:
         TimedOutError: somebody else held it all the time.
@@ -122,6 +165,8 @@ async def file_lock(
                         f"{path} is locked by another process",
                         hint="wait for it, or end that process",
                     )
+                if not waited_s:
+                    on_wait()
                 await anyio.sleep(wait_s)
                 waited_s += wait_s
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)

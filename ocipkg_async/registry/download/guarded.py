@@ -1,0 +1,113 @@
+"""Opening files in a folder that others may write to, trusting nothing that lies in the way.
+
+Everything here blocks.
+"""
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...errors import StorageError, storage_errors
+
+FLAGS = sum(getattr(os, f"O_{name}", 0) for name in ("CLOEXEC", "BINARY", "NOFOLLOW", "NONBLOCK"))
+"""For every open: a link is not followed, and a pipe in place of a file blocks nobody."""
+MODE = 0o644
+_CANNOT_RESERVE = frozenset({errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS})
+_NOT_WRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST})
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents where they are missing.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    with folder_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def folder_errors(folder: Path) -> Iterator[None]:
+    """Map an `OSError` raised inside, with a hint where the folder is what cannot be used.
+
+    Raises:
+        DiskFullError, StorageError: the file system refused.
+    """
+    try:
+        with storage_errors(f"keep an unfinished download in {folder}"):
+            yield
+    except StorageError as error:
+        if error.errno in _NOT_WRITABLE:
+            error.hint = "make the folder writable, or choose another one (--partial)"
+        raise
+
+
+def reserve(fd: int, size: int) -> None:
+    """Take the space of a whole file, or only set its length where space cannot be reserved."""
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(fd, 0, size)
+        except OSError as error:
+            if error.errno not in _CANNOT_RESERVE:
+                raise
+        else:
+            return
+    os.ftruncate(fd, size)
+
+
+def is_ours(place: Path) -> bool:
+    """Whether this is a file that nobody else can write to behind our back.
+
+    Other names of it (hard links), or an owner who may have it open still, would let somebody
+    change the blob after it was verified. The folder's owner can do that anyway.
+    """
+    try:
+        status = place.lstat()
+    except FileNotFoundError:
+        return False
+    geteuid = getattr(os, "geteuid", None)
+    owners = {place.parent.stat().st_uid, geteuid() if geteuid else status.st_uid}
+    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and status.st_uid in owners
+
+
+def read_ours(place: Path, *, max_bytes: int) -> bytes:
+    """Return what a small file of ours holds, nothing if it is not ours, at most `max_bytes`."""
+    if not is_ours(place):
+        return b""
+    fd = os.open(place, os.O_RDONLY | FLAGS)
+    with open(fd, "rb", buffering=0) as file:  # noqa: PTH123 - there is a descriptor, no path
+        data = bytearray()
+        while piece := file.read(max_bytes - len(data)):
+            data += piece
+        return bytes(data)
+
+
+def check_unchanged(fd: int, place: Path, size: int) -> None:
+    """Make sure that `place` still names the open file, and that all of it is there.
+
+    Raises:
+        StorageError: it does not, or another failure of the file system.
+    """
+    with storage_errors(f"examine {place}"):
+        opened, named = os.fstat(fd), place.lstat()
+    if not os.path.samestat(opened, named) or opened.st_size != size:
+        raise StorageError(
+            f"{place} was changed or replaced meanwhile",
+            hint="leave the hidden files of a running download alone, and run it again",
+        )
+
+
+def open_finished(path: Path, size: int) -> int | None:
+    """Open the file at a blob's final place if it could be the blob."""
+    try:
+        fd = os.open(path, os.O_RDONLY | FLAGS)
+    except OSError:
+        return None  # there is none, or none that can be read; it will be replaced
+    status = os.fstat(fd)
+    if stat.S_ISREG(status.st_mode) and status.st_size == size:
+        return fd
+    os.close(fd)
+    return None
