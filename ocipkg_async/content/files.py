@@ -13,11 +13,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from ..errors import storage_errors
+from ..errors import StorageError, storage_errors
+from .locks import lock_if_free
 
 TEMP_PREFIX = ".tmp-"
 """How every unfinished file and folder begins; `remove_stale` clears what a killed process left."""
 STALE_AFTER_S = 24 * 3600.0
+PARTIAL_PREFIX = ".partial-"
+"""How a download begins that a later run may go on with; its journal and lock lie beside it."""
+JOURNAL_SUFFIX = ".journal"
+LOCK_SUFFIX = ".lock"
+STALE_PARTIAL_S = 7 * 24 * 3600.0
+"""Who has not gone on with a download for a week has forgotten it."""
 
 
 def temp_name() -> str:
@@ -102,3 +109,61 @@ def remove_stale(folder: Path, *, now_s: float, older_than_s: float = STALE_AFTE
                 entry.unlink()
             removed += 1
     return removed
+
+
+def remove_stale_partials(
+    folder: Path, *, now_s: float, older_than_s: float = STALE_PARTIAL_S
+) -> int:
+    """Remove unfinished downloads in `folder` that are old, and that nobody works on: by their lock.
+
+    Args:
+        folder: where they are; nothing happens if it is missing.
+        now_s: the time now, as `time.time` gives it.
+        older_than_s: age from which nobody goes on with them any more.
+
+    Returns:
+        how many were removed.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            names = [
+                entry.name
+                for entry in entries
+                if entry.name.startswith(PARTIAL_PREFIX) and not entry.is_dir(follow_symlinks=False)
+            ]
+    except OSError:
+        return 0  # tidying is a favour, never a reason to fail
+    stems = {name.removesuffix(LOCK_SUFFIX).removesuffix(JOURNAL_SUFFIX) for name in names}
+    removed = 0
+    for stem in sorted(stems):
+        with contextlib.suppress(OSError, StorageError):
+            removed += _remove_partial(folder / stem, before_s=now_s - older_than_s)
+    return removed
+
+
+def _remove_partial(file: Path, *, before_s: float) -> bool:
+    journal, lock = (file.with_name(file.name + s) for s in (JOURNAL_SUFFIX, LOCK_SUFFIX))
+
+    def is_old() -> bool:
+        # The lock file is as old as the first try, so it counts only where it is alone.
+        times = _times(file, journal) or _times(lock)
+        return bool(times) and max(times) < before_s
+
+    # Looked at again under the lock: somebody may have gone on with it just now.
+    if not is_old():
+        return False
+    with lock_if_free(lock) as free:
+        if not free or not is_old():
+            return False
+        for path in (file, journal, lock):
+            path.unlink(missing_ok=True)
+    return True
+
+
+def _times(*paths: Path) -> list[float]:
+    """Return when those that exist were changed."""
+    times: list[float] = []
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            times.append(path.lstat().st_mtime)
+    return times

@@ -224,12 +224,18 @@ class Layout(IndexedStore):
                 await self._blobs.remove(digest)
 
     async def collect(
-        self, *, grace_s: float = 3600.0, dry_run: bool = False
+        self,
+        *,
+        grace_s: float = 3600.0,
+        partials_grace_s: float | None = None,
+        dry_run: bool = False,
     ) -> list[tuple[Digest, int]]:
         """Remove blobs that nothing in ``index.json`` needs, and unfinished files (I-09).
 
         Kept are all entries with what they list and refer to, and everything younger than
-        `grace_s` seconds, which a push in progress may be about to list.
+        `grace_s` seconds, which a push in progress may be about to list. An unfinished download
+        that a later run may go on with is kept for `partials_grace_s` (None: `grace_s`) seconds
+        after the last one did, and while somebody works on it.
 
         Returns:
             digest and size of what was removed, or would be with `dry_run`.
@@ -250,6 +256,9 @@ class Layout(IndexedStore):
                     self._blobs.path,
                     keep=frozenset(needed),
                     older_than_s=grace_s,
+                    partials_older_than_s=(
+                        grace_s if partials_grace_s is None else partials_grace_s
+                    ),
                     now_s=time.time(),
                     dry_run=dry_run,
                 )

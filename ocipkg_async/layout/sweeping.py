@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..content.files import remove_stale
+from ..content.files import remove_stale, remove_stale_partials
 from ..errors import InvalidDigestError, OCIError, storage_errors
 from ..spec import Descriptor, Digest, media_types
 from ..spec.digest import VERIFIABLE
@@ -43,6 +43,7 @@ def sweep(
     *,
     keep: frozenset[Digest],
     older_than_s: float,
+    partials_older_than_s: float,
     now_s: float,
     dry_run: bool,
 ) -> list[tuple[Digest, int]]:
@@ -64,6 +65,7 @@ def sweep(
         if not dry_run:
             for folder in (root, *(blobs / name for name in sorted(VERIFIABLE))):
                 remove_stale(folder, now_s=now_s, older_than_s=older_than_s)
+                remove_stale_partials(folder, now_s=now_s, older_than_s=partials_older_than_s)
     return removed
 
 

@@ -24,7 +24,7 @@ import anyio
 import platformdirs
 
 from ..content import Fetcher, finish_in_thread, run_in_thread, select_manifest
-from ..content.files import TEMP_PREFIX, temp_name
+from ..content.files import STALE_PARTIAL_S, TEMP_PREFIX, temp_name
 from ..content.locks import file_lock
 from ..copy import copy_graph
 from ..errors import IntegrityError, InvalidDocumentError, NotFoundError, storage_errors
@@ -244,7 +244,8 @@ class LocalStore:
             entry = await self._entry(reference, platform)
             package = await self._listed(reference, platform, entry)
             await self.layout.untag(to_name(reference, platform))
-            await self._sweep()
+            # Others may want to go on with what they began to fetch.
+            await self._sweep(partials_grace_s=STALE_PARTIAL_S)
         return package
 
     async def prune(self) -> Pruned:
@@ -256,7 +257,7 @@ class LocalStore:
             StorageError: the file system refused.
         """
         async with self._locked(shared=False):
-            return await self._sweep()
+            return await self._sweep(partials_grace_s=0)
 
     async def verify(self, *, limits: UnpackLimits | None = None) -> list[Problem]:
         """Read everything again, and unpack it again beside the store to compare every file.
@@ -292,7 +293,7 @@ class LocalStore:
         finally:
             await finish_in_thread(partial(shutil.rmtree, fresh, ignore_errors=True))
 
-    async def _sweep(self) -> Pruned:
+    async def _sweep(self, *, partials_grace_s: float) -> Pruned:
         """Remove what no name leads to; the exclusive lock is held."""
         documents = [
             entry.plain()
@@ -302,7 +303,7 @@ class LocalStore:
         for document in documents:
             await self.layout.delete(document)
         kept = {self._folder(entry.digest) for entry in await self.layout.entries()}
-        blobs = await self.layout.collect(grace_s=0)
+        blobs = await self.layout.collect(grace_s=0, partials_grace_s=partials_grace_s)
         with storage_errors(f"clean {self._packages}"):
             packages = await run_in_thread(self._remove_folders, kept)
         return Pruned(
