@@ -22,7 +22,7 @@ PART_PER_S = 32
 
 
 def resumed(setup: Setup, _done: Sequence[Section]) -> Iterator[Section]:
-    """The bytes that nginx sent tell, not our own word."""
+    """The bytes are counted by nginx, not by us; a slow line behind it leaves time to kill the first run."""
     room = setup.room("resume")
     digest = blobs.random_file(room / "blob", setup.size)
     fetched: list[float] = []
@@ -59,32 +59,38 @@ def _killed_and_again(
     folder: Path, upstream: str, digest: str, size: int
 ) -> tuple[float, int, int]:
     """Kill one pull and run another; return where, and what each was sent."""
-    host = servers.free_address()
-    blob = Blob(host=host, repository="bench/pull", digest=digest, size=size)
-    out = folder / "out"
-    command = [*COMMAND, "pull", blob.reference, "-o", str(out)]
-    limit_rate = f"{max(1, size // PART_PER_S // MIB)}m"
+    counted = servers.free_address()
     sent: list[int] = []
     killed_at = 0.0
-    # An nginx for each, on one port: what the first was asked for cannot be counted to the second.
-    for number in range(2):
-        server = folder / f"nginx-{number}"
-        with servers.nginx(server, upstream=upstream, limit_rate=limit_rate, host=host):
-            if number == 0:
-                killed_at = _killed([*command, "--progress", "json"])
-            else:
-                with tempfile.TemporaryDirectory() as home:
-                    run = [*command, "-q"]
-                    env = environment(Path(home))
-                    subprocess.run(run, env=env, stdout=subprocess.DEVNULL, check=True)
-        sent.append(_sent(server / "access"))
-    (pulled,) = out.iterdir()
+    line = servers.slow_proxy(
+        folder / "line", counted, delay_ms=0, mib_per_s=size / PART_PER_S / MIB
+    )
+    with line as host:
+        blob = Blob(host=host, repository="bench/pull", digest=digest, size=size)
+        command = [*COMMAND, "pull", blob.reference, "-o", str(folder / "out")]
+        # An nginx for each, at one address: what the first sent cannot be counted to the second.
+        for number in range(2):
+            server = folder / f"nginx-{number}"
+            with servers.nginx(server, upstream=upstream, host=counted):
+                if number == 0:
+                    killed_at = _killed([*command, "--progress", "json"])
+                else:
+                    with tempfile.TemporaryDirectory() as home:
+                        run = [*command, "-q"]
+                        env = environment(Path(home))
+                        subprocess.run(run, env=env, stdout=subprocess.DEVNULL, check=True)
+            sent.append(_sent(server / "access"))
+    _check(folder / "out", digest)
+    before, again = sent
+    return killed_at, before, again
+
+
+def _check(folder: Path, digest: str) -> None:
+    (pulled,) = folder.iterdir()
     with pulled.open("rb") as file:
         got = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != f"sha256:{got}":
         raise RuntimeError(f"the second run wrote {got}, not {digest}")
-    before, again = sent
-    return killed_at, before, again
 
 
 def _killed(command: list[str]) -> float:
@@ -100,12 +106,13 @@ def _killed(command: list[str]) -> float:
         ) as process,
     ):
         assert process.stderr is not None
+        line = ""
         for line in process.stderr:
             said = json.loads(line) if line.startswith("{") else {}
             if said.get("event") == "progressed" and said["done"] >= KILL_AT * said["total"]:
                 process.kill()
                 return float(said["done"] / said["total"])
-    raise RuntimeError(f"{command} ended before it could be killed")
+    raise RuntimeError(f"{command} ended before it was at {KILL_AT:.0%}; it said at last: {line}")
 
 
 def _sent(access: Path) -> int:
