@@ -16,6 +16,7 @@ from ...content import BlobReader, Meter, finish_in_thread, run_in_thread
 from ...errors import DigestMismatchError, IntegrityError, OCIError, single_error
 from ...events import Warned
 from ...spec import Descriptor, Digest
+from ...transport import RetryBudget
 from ..endpoint import Endpoint
 from ..options import TransferOptions
 from .file_sink import FileSink
@@ -69,6 +70,8 @@ async def _open_ranged(
     # Who reads decides the rate, so there is nothing to adapt to; what is ahead is in memory.
     most = options.connections or min(START, max(1, WINDOW_BYTES // part_bytes))
     window = max(WINDOW_BYTES, most * part_bytes) if options.connections else WINDOW_BYTES
+    transport = endpoint.transport
+    budget = transport.budget()
     sink = StreamSink(window_bytes=window)
     reader = BlobReader(sink, descriptor)
     ranged = RangedDownload(
@@ -76,17 +79,18 @@ async def _open_ranged(
         descriptor,
         plan=RangePlan(descriptor.size, pace=Pace(fixed=most), part_bytes=part_bytes),
         sink=sink,
-        budget=endpoint.transport.budget(),
+        budget=budget,
         meter=lambda: reader.meter,
     )
     sink.on_read = ranged.wake
 
     async def run() -> None:
         try:
-            try:
-                await ranged.run()
-            except RangesRefusedError as refused:
-                await _pump_whole(endpoint, descriptor, refused, sink)
+            with transport.limited(budget, what=_what(descriptor)):
+                try:
+                    await ranged.run()
+                except RangesRefusedError as refused:
+                    await _pump_whole(endpoint, descriptor, refused, sink, budget)
         except OCIError as error:
             sink.end(error)
         else:
@@ -102,11 +106,15 @@ async def _open_ranged(
 
 
 async def _pump_whole(
-    endpoint: Endpoint, descriptor: Descriptor, refused: RangesRefusedError, sink: StreamSink
+    endpoint: Endpoint,
+    descriptor: Descriptor,
+    refused: RangesRefusedError,
+    sink: StreamSink,
+    budget: RetryBudget,
 ) -> None:
     """Give a reader the rest of what it has not read, from one GET."""
     sink.drop()
-    async with _whole(endpoint, descriptor, refused) as reader:
+    async with _whole(endpoint, descriptor, refused, budget) as reader:
         offset = 0
         while data := await reader.read(_PUMP_BYTES):
             await sink.room(offset)
@@ -116,13 +124,16 @@ async def _pump_whole(
 
 @asynccontextmanager
 async def _whole(
-    endpoint: Endpoint, descriptor: Descriptor, refused: RangesRefusedError
+    endpoint: Endpoint,
+    descriptor: Descriptor,
+    refused: RangesRefusedError,
+    budget: RetryBudget,
 ) -> AsyncIterator[BlobReader]:
     async with AsyncExitStack() as stack:
         if refused.held is not None:
             await stack.enter_async_context(refused.held)
         yield await stack.enter_async_context(
-            open_whole(endpoint, descriptor, response=refused.response)
+            open_whole(endpoint, descriptor, response=refused.response, budget=budget)
         )
 
 
@@ -150,9 +161,17 @@ async def save_blob(
         text = f"another process downloads {descriptor.digest.short}; waiting for it"
         transport.report(Warned(action="download", descriptor=descriptor, text=text))
 
-    async with partial_file(path, descriptor, resume=options.resume, on_wait=waiting) as file:
-        saving = _Saving(endpoint, descriptor, file, options, meter or Meter())
-        await saving.run(durable=durable)
+    budget = transport.budget()
+    with transport.limited(budget, what=_what(descriptor)):
+        async with partial_file(path, descriptor, resume=options.resume, on_wait=waiting) as file:
+            saving = _Saving(
+                endpoint, descriptor, file, options, meter=meter or Meter(), budget=budget
+            )
+            await saving.run(durable=durable)
+
+
+def _what(descriptor: Descriptor) -> str:
+    return f"the download of {descriptor.digest.short}"
 
 
 class _Saving:
@@ -164,19 +183,21 @@ class _Saving:
         descriptor: Descriptor,
         file: PartialFile,
         options: TransferOptions,
+        *,
         meter: Meter,
+        budget: RetryBudget,
     ) -> None:
         self._endpoint = endpoint
         self._descriptor = descriptor
         self._file = file
         self._options = options
         self._meter = meter
-        self._budget = endpoint.transport.budget()
+        self._budget = budget
 
     async def run(self, *, durable: bool) -> None:
         file, wanted = self._file, self._descriptor.digest
         while True:
-            inherited = bool(file.done)
+            inherited = file.found or bool(file.done)
             try:
                 found = await self._fill()
             except IntegrityError:
@@ -192,12 +213,11 @@ class _Saving:
                     expected=wanted,
                     actual=found,
                 )
-            # A journal may claim what a power failure lost, or somebody changed the file.
+            # A journal may claim what a power failure lost, or somebody changed a file.
             await run_in_thread(file.forget)
 
     async def _fill(self) -> Digest:
         """Fetch what is missing; return the digest of it all."""
-        self._meter.stand(sum(stop - start for start, stop in self._file.done))
         await run_in_thread(self._file.reserve)
         try:
             return await self._fill_in_ranges()
@@ -208,13 +228,15 @@ class _Saving:
     async def _fill_in_ranges(self) -> Digest:
         descriptor, options = self._descriptor, self._options
         parallel = is_parallel(descriptor, options)
-        sink = FileSink(self._file, descriptor)
+        done = ((0, descriptor.size),) if self._file.found else self._file.done
+        self._meter.stand(sum(stop - start for start, stop in done))
+        sink = FileSink(self._file, descriptor, done=done)
         ranged = RangedDownload(
             self._endpoint,
             descriptor,
             plan=RangePlan(
                 descriptor.size,
-                done=self._file.done,
+                done=done,
                 pace=Pace(fixed=options.connections if parallel else 1),
                 part_bytes=options.part_bytes if parallel else descriptor.size,
             ),
@@ -241,7 +263,7 @@ class _Saving:
             file.write(offset, [data])
             offset += len(data)
 
-        async with _whole(self._endpoint, self._descriptor, refused) as reader:
+        async with _whole(self._endpoint, self._descriptor, refused, self._budget) as reader:
             await run_in_thread(file.forget)
             self._meter.stand(0)
             reader.meter = self._meter

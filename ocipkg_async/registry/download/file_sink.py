@@ -28,18 +28,21 @@ class FileSink:
     """The sink of a download to a file.
 
     Args:
-        file: the unfinished file; what it has already counts as written.
+        file: the unfinished file.
         descriptor: the blob.
+        done: stretches that it has already, sorted and disjoint.
     """
 
     below: int | None = None
 
-    def __init__(self, file: PartialFile, descriptor: Descriptor) -> None:
+    def __init__(
+        self, file: PartialFile, descriptor: Descriptor, *, done: Sequence[tuple[int, int]] = ()
+    ) -> None:
         self._file = file
         self._descriptor = descriptor
         self._digester = Digester(descriptor.digest.algorithm)
         self._hashed = 0
-        self._written = Stretches(file.done)
+        self._written = Stretches(done)
         self._fresh = Stretches()
         # The digester is one thread's at a time; the lists of stretches are changed in no time.
         self._hashing = threading.Lock()

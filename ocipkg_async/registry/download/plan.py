@@ -29,6 +29,9 @@ CRAWL_S = 60.0
 CRAWL_BYTES_PER_S = 1024
 """A whole blob that is slower than this for so long stands still, whatever drips."""
 
+PROGRESS_BYTES = 1 << 20
+"""Progress that gives spent tries back; a drip does not."""
+
 Verdict = Literal["take", "whole", "odd"]
 _CONTENT_RANGE = re.compile(
     r"bytes (?P<first>[0-9]{1,19})-(?P<last>[0-9]{1,19})/(?P<total>[0-9]{1,19})", re.ASCII
@@ -48,6 +51,30 @@ def check_content_range(value: str | None, *, first: int, last: int, size: int) 
             f"{(value or 'no Content-Range')[:100]!r}",
             hint="a cache or proxy before the registry may be broken; try again later",
         )
+
+
+class Crawl:
+    """Tells a transfer that drips from one that moves."""
+
+    def __init__(self) -> None:
+        self._since_s: float | None = None
+        self._moved = 0
+
+    def noticed(self, now_s: float, moved: int) -> bool:
+        """Whether hardly anything moved in the last minute; meant to be asked often.
+
+        Args:
+            now_s: monotonic seconds.
+            moved: bytes moved in all.
+        """
+        if self._since_s is None:
+            self._since_s, self._moved = now_s, moved
+        seconds = now_s - self._since_s
+        if seconds < CRAWL_S:
+            return False
+        slow = moved - self._moved < CRAWL_BYTES_PER_S * seconds
+        self._since_s, self._moved = now_s, moved
+        return slow
 
 
 @dataclass(slots=True, eq=False)
@@ -109,7 +136,7 @@ class RangePlan:
         self._received: set[Part] = set()
         self._proven = False
         self._etag: str | None = None
-        self._crawl: tuple[float, int] | None = None
+        self._crawl = Crawl()
         self._moved = 0
 
     @property
@@ -223,14 +250,10 @@ class RangePlan:
 
     def crawls(self, now_s: float) -> bool:
         """Whether the whole blob hardly moved in the last minute; meant to be called often."""
-        if self._crawl is None or not self._active:
-            self._crawl = (now_s, self._moved)
+        if not self._active:  # the reader waits, or everything was received
+            self._crawl = Crawl()
             return False
-        since_s, moved = self._crawl
-        if now_s - since_s < CRAWL_S:
-            return False
-        self._crawl = (now_s, self._moved)
-        return self._moved - moved < CRAWL_BYTES_PER_S * (now_s - since_s)
+        return self._crawl.noticed(now_s, self._moved)
 
 
 def _gaps(size: int, done: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -25,15 +25,13 @@ from ...errors import (
 from ...spec import Descriptor
 from ...transport import Request, Response, RetryBudget, failure_of
 from ..endpoint import Endpoint
-from .plan import Part, RangePlan
+from .plan import PROGRESS_BYTES, Part, RangePlan
 
 _AHEAD_BYTES = 1 << 20, 4 << 20
 """Least and most of one connection that is handed on at once, and received meanwhile (twice that)."""
 _AHEAD_ALL_BYTES = 16 << 20
 """All connections together: one alone needs 4 MiB to keep receiving, sixteen fit into memory."""
 _TICK_S = 0.25
-_PROGRESS_BYTES = 1 << 20
-"""Progress that gives spent tries back: a drip does not."""
 _EXPIRED = frozenset({400, 401, 403, 404, 410})
 """What storage answers to a signed URL whose time is over."""
 
@@ -105,6 +103,7 @@ class RangedDownload:
         self._changed = anyio.Event()
         self._scopes: dict[Part, anyio.CancelScope] = {}
         self._refused: RangesRefusedError | None = None
+        self._failed = False
 
     async def run(self) -> None:
         """Fetch everything that is missing.
@@ -118,7 +117,7 @@ class RangedDownload:
         try:
             with single_error():
                 async with anyio.create_task_group() as group:
-                    while not self._plan.complete and self._refused is None:
+                    while not (self._plan.complete or self._over):
                         self._changed = anyio.Event()
                         while (part := self._plan.take(below=self._sink.below)) is not None:
                             group.start_soon(self._fetch, part)
@@ -133,6 +132,10 @@ class RangedDownload:
             raise
         if self._refused is not None:
             raise self._refused
+
+    @property
+    def _over(self) -> bool:
+        return self._failed or self._refused is not None
 
     @property
     def _ahead_bytes(self) -> int:
@@ -156,7 +159,7 @@ class RangedDownload:
     async def _fetch(self, part: Part) -> None:
         """Fetch a part to its end, or give back what is left of it."""
         try:
-            while part.at < part.stop and self._refused is None:
+            while part.at < part.stop and not self._over:
                 try:
                     with anyio.CancelScope() as self._scopes[part]:
                         await self._receive(part)
@@ -165,6 +168,9 @@ class RangedDownload:
                 except (TransportError, RegistryError) as error:
                     if not await self._goes_on(part, error):
                         return
+        except BaseException:
+            self._failed = True  # nothing more is taken, though this part is given back
+            raise
         finally:
             self._scopes.pop(part, None)
             self._plan.left(part)
@@ -295,6 +301,6 @@ class RangedDownload:
         self._plan.moved(part, length, now_s=time.monotonic())
         self._on_bytes(length)
         self._unpaid += length
-        if self._unpaid >= _PROGRESS_BYTES:
+        if self._unpaid >= PROGRESS_BYTES:
             self._unpaid = 0
             self._budget.progressed()

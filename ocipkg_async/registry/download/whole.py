@@ -1,14 +1,15 @@
 """A blob as one streamed GET, taken up again where it broke off, verified while it arrives."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from ...content import BlobReader
-from ...errors import RegistryError, TransportError
+from ...errors import RegistryError, TimedOutError, TransportError
 from ...spec import Descriptor
-from ...transport import Response
+from ...transport import Response, RetryBudget
 from ..endpoint import Endpoint
-from .plan import check_content_range
+from .plan import PROGRESS_BYTES, Crawl, check_content_range
 
 _SKIP_BYTES = 1 << 20
 
@@ -19,6 +20,7 @@ async def open_whole(
     descriptor: Descriptor,
     *,
     response: Response | None = None,
+    budget: RetryBudget | None = None,
 ) -> AsyncIterator[BlobReader]:
     """Open a blob for reading from its first byte (D-31, D-33).
 
@@ -26,12 +28,13 @@ async def open_whole(
         endpoint: the repository.
         descriptor: the blob.
         response: the whole blob, if it was asked for already; its owner closes it.
+        budget: tries and time of the operation that this is part of.
 
     Raises:
         NotFoundError: the repository does not have it.
         RegistryError, TransportError: the registry refused, or could not be reached.
     """
-    stream = _BlobStream(endpoint, descriptor, response)
+    stream = _BlobStream(endpoint, descriptor, response, budget or endpoint.transport.budget())
     try:
         if response is None:
             await stream.connect()
@@ -44,22 +47,44 @@ class _BlobStream:
     """The raw bytes of one blob over as many connections as it takes, from one budget of retries."""
 
     def __init__(
-        self, endpoint: Endpoint, descriptor: Descriptor, response: Response | None
+        self,
+        endpoint: Endpoint,
+        descriptor: Descriptor,
+        response: Response | None,
+        budget: RetryBudget,
     ) -> None:
         self._endpoint = endpoint
         self._descriptor = descriptor
         self._offset = 0
-        self._budget = endpoint.transport.budget()
+        self._budget = budget
+        self._failed_at = 0
+        self._crawl = Crawl()
         self._stack = AsyncExitStack()
         self._response = response
 
     async def read(self, max_bytes: int, /) -> bytes:
+        if self._budget.deadline_s is None:
+            return await self._read(max_bytes)
+        with self._endpoint.transport.limited(self._budget, what=self._what):
+            return await self._read(max_bytes)
+
+    @property
+    def _what(self) -> str:
+        return f"the download of {self._descriptor.digest.short}"
+
+    async def _read(self, max_bytes: int) -> bytes:
         while True:
             try:
                 response = self._response or await self._resume()
                 data = await response.body.read(max_bytes)
+                if self._crawl.noticed(time.monotonic(), self._offset + len(data)):
+                    raise TimedOutError(f"{self._what} stood still")
             except (TransportError, RegistryError) as error:
                 await self.close()
+                self._crawl = Crawl()
+                if self._offset - self._failed_at >= PROGRESS_BYTES:
+                    self._budget.progressed()
+                self._failed_at = self._offset
                 if self._offset >= self._descriptor.size:
                     return b""  # only the end of the body was lost, and the digest tells the rest
                 if not await self._endpoint.transport.again(

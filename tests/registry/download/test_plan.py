@@ -1,5 +1,7 @@
 """Which stretches are fetched, and what answers mean, with plain values."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,7 +42,7 @@ def answer(part: Part, size: int, **changed: str | None) -> dict[str, str | None
     return headers | {key.replace("_", "-"): value for key, value in changed.items()}
 
 
-def proven(size: int, **options: int) -> tuple[RangePlan, Part]:
+def proven(size: int, **options: Any) -> tuple[RangePlan, Part]:
     """A plan whose probe was answered."""
     made = plan(size, **options)
     probe = made.take()
