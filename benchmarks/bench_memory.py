@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 import blobs
 import harness
 import servers
-from bench_push import forgetter, our_copies, our_pushes
+from bench_copy import our_copies
+from bench_push import our_pushes
 from checks import Check, Section, Setup, ratio
 from harness import MIB, Result
 
@@ -67,11 +68,16 @@ def _measured(setup: Setup, size: int) -> list[Result]:
         servers.registry(room / "target") as target,
     ):
         blob = blobs.push(host, room / "blob", digest)
-        forget = forgetter(room / "target")
+        forget = blobs.forgetter(room / "target")
+
+        def clear() -> None:
+            empty()
+            forget()
+
         runs = [
-            *blob.our_pulls(out, before=empty),
-            *our_pushes(target, room / "blob", digest, before=forget),
-            *our_copies(blob.reference, target, before=forget),
+            *blob.our_pulls(out, before=clear),
+            *our_pushes(target, room / "blob", digest, before=clear),
+            *our_copies(blob.reference, target, before=clear),
         ]
         results = harness.run(runs, rounds=1, warm_up=0)
     shutil.rmtree(room)

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import bench_copy
 import blobs
 import harness
 import programs
@@ -40,13 +41,8 @@ def push(setup: Setup, _done: Sequence[Section]) -> Iterator[Section]:
             yield _first(setup, room, title, host=host, digest=digest)
             yield _again(setup, room, title, host=host)
             with servers.registry(room / "target", program=program) as target:
-                yield _copies(setup, room, title, host=host, target=target, digest=digest)
+                yield bench_copy.copies(setup, room, title, host=host, target=target, digest=digest)
         shutil.rmtree(room)
-
-
-def forgetter(registry: Path) -> Callable[[], None]:
-    """What lets a registry forget all, so that each push moves the blob."""
-    return lambda: shutil.rmtree(registry / "data" / "docker", ignore_errors=True)
 
 
 def our_pushes(
@@ -72,7 +68,7 @@ def our_pushes(
 
 def _first(setup: Setup, room: Path, title: str, *, host: str, digest: str) -> Section:
     blob, layout = room / "blob", room / "layout"
-    forget = forgetter(room / "registry")
+    forget = blobs.forgetter(room / "registry")
     # crane and regctl's quick way push image layouts.
     subprocess.run(
         [*COMMAND, "push", "-q", f"{host}/push/files:v1", blob.name],
@@ -242,95 +238,3 @@ def _again(setup: Setup, room: Path, title: str, *, host: str) -> Section:
 
 def _more_s(result: Result | None, base: Result | None) -> float | None:
     return result.median_s - base.median_s if result and base else None
-
-
-def our_copies(source: str, target: str, *, before: Callable[[], object]) -> list[Contender]:
-    return [
-        Contender(
-            name="copy",
-            tool="ours",
-            command=[*COMMAND, "copy", "-q", source, f"{target}/copy/command:v1"],
-            before=before,
-        ),
-        Contender(
-            name="Client.copy",
-            tool="ours",
-            command=programs.ours("copy", source, f"{target}/copy/library:v1"),
-            before=before,
-            inner=True,
-        ),
-    ]
-
-
-def _copies(
-    setup: Setup, room: Path, title: str, *, host: str, target: str, digest: str
-) -> Section:
-    forget = forgetter(room / "target")
-    source = blobs.push(host, room / "blob", digest).reference
-    hosts = [part for one in (host, target) for part in ("--host", f"reg={one},tls=disabled")]
-    contenders = [
-        *our_copies(source, target, before=forget),
-        Contender(
-            name="crane copy",
-            tool="crane",
-            command=tool("crane", "copy", source, f"{target}/copy/crane:v1"),
-            before=forget,
-        ),
-        Contender(
-            name="skopeo copy",
-            tool="skopeo",
-            command=[
-                *tool("skopeo", "copy", "-q", "--src-tls-verify=false"),
-                "--dest-tls-verify=false",
-                f"docker://{source}",
-                f"docker://{target}/copy/skopeo:v1",
-            ],
-            before=forget,
-        ),
-        Contender(
-            name="oras cp",
-            tool="oras",
-            command=[
-                *tool("oras", "cp", "--from-plain-http", "--to-plain-http", "--no-tty"),
-                source,
-                f"{target}/copy/oras:v1",
-            ],
-            before=forget,
-        ),
-        Contender(
-            name="regctl image copy",
-            tool="regctl",
-            command=[*tool("regctl", *hosts, "image", "copy", source), f"{target}/copy/regctl:v1"],
-            before=forget,
-        ),
-    ]
-    results = harness.run(
-        programs.installed(contenders), rounds=setup.rounds, warm_up=setup.warm_up
-    )
-    command, library = find(results, "copy"), find(results, "Client.copy")
-    best = best_s(results, "crane", "skopeo")
-    return Section(
-        item=5,
-        title=f"Copy of {setup.size // MIB} MiB between two of {title}",
-        table=harness.table(
-            results,
-            against=["crane copy", "skopeo copy", "oras cp"],
-            amount=("MiB", setup.size / MIB),
-        ),
-        results=results,
-        checks=[
-            Check(
-                item=5,
-                what=f"{title}: `copy` / best of crane and skopeo",
-                value=ratio(command.median_s if command else None, best),
-                limit=0.9,
-            ),
-            Check(
-                item=5,
-                what=f"{title}: `Client.copy` without starting / best of crane and skopeo",
-                value=ratio(library.inner_median_s if library else None, best),
-                limit=0.9,
-            ),
-        ],
-        notes=programs.missing(contenders),
-    )

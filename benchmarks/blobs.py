@@ -53,3 +53,8 @@ def emptier(folder: Path) -> Callable[[], None]:
                 entry.unlink()
 
     return empty
+
+
+def forgetter(registry: Path) -> Callable[[], None]:
+    """What lets a registry forget all, so that each push moves the blob."""
+    return lambda: shutil.rmtree(registry / "data" / "docker", ignore_errors=True)

@@ -129,8 +129,10 @@ def _launch(contender: Contender, home: Path) -> tuple[dict[str, float], str]:
         env=environment(home),
         stdout=subprocess.PIPE,
         text=True,
-        check=True,
+        check=False,
     )
+    if run.returncode:
+        raise RuntimeError(f"{contender.name} could not be run to its end")
     measured: dict[str, float] = json.loads(run.stdout)
     if measured["status"]:
         raise RuntimeError(
