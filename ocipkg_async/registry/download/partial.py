@@ -168,7 +168,7 @@ class PartialFile:
             return self._file.read_into(offset, buffer)
 
     def record(self, start: int, stop: int) -> None:
-        """Note for a later run that ``[start, stop)`` was written.
+        """Note for a later run that ``[start, stop)`` was written; nothing if there is no journal.
 
         Raises:
             DiskFullError, StorageError: the file system refused.
@@ -177,7 +177,7 @@ class PartialFile:
         with self._recording, storage_errors(f"write {self._journal_place}"):
             # Beyond what a journal may hold, a later run fetches more than it has to.
             fits = self._journal_length + len(line) <= journal.MAX_BYTES
-            if not self._shared or not start < stop or not fits:
+            if self._journal.fd < 0 or not start < stop or not fits:
                 return
             try:
                 self._journal.write(self._journal_length, [line])
@@ -203,7 +203,7 @@ class PartialFile:
             return
         head = len(journal.encode(self._descriptor))
         with self._recording, storage_errors(f"write {self._journal_place}"):
-            if self._shared:
+            if self._journal.fd >= 0:
                 os.ftruncate(self._journal.fd, head)
             self._journal_length = head
             self._worthless = True
