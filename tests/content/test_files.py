@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 
 from ocipkg_async.content.files import (
+    PARTIAL_PREFIX,
     TEMP_PREFIX,
     atomic_file,
     remove_stale,
+    remove_stale_partials,
     sync_folder,
     temp_name,
     write_all,
 )
+from ocipkg_async.content.locks import lock_if_free
 from ocipkg_async.errors import DiskFullError, StorageError, storage_errors
 
 
@@ -162,6 +165,56 @@ def test_remove_stale_takes_old_unfinished_files_and_folders_only(tmp_path: Path
     assert names(outside) == ["kept"]
     assert remove_stale(tmp_path / "missing", now_s=now) == 0
     assert remove_stale(folder / "other", now_s=now) == 0
+
+
+def leave_partial(folder: Path, stem: str, *, age_s: float, parts: str = "fjl") -> set[str]:
+    """Leave an unfinished download: its file, journal and lock, or some of them."""
+    ends = {"f": "", "j": ".journal", "l": ".lock"}
+    made = {f"{PARTIAL_PREFIX}{stem}{ends[part]}" for part in parts}
+    for name in made:
+        (folder / name).touch()
+        os.utime(folder / name, (time.time() - age_s,) * 2)
+    return made
+
+
+def test_remove_stale_partials_takes_old_ones_that_nobody_holds(tmp_path: Path) -> None:
+    for parts in ("fjl", "f", "j", "l", "fl"):
+        leave_partial(tmp_path, f"old-{parts}", age_s=1000, parts=parts)
+    kept = leave_partial(tmp_path, "young", age_s=10)
+    kept |= leave_partial(tmp_path, "held", age_s=1000)
+    # The lock is as old as the first try, the journal as young as the last.
+    kept |= leave_partial(tmp_path, "mixed", age_s=1000, parts="fl")
+    kept |= leave_partial(tmp_path, "mixed", age_s=10, parts="j")
+    for name in ("other", TEMP_PREFIX + "x", PARTIAL_PREFIX + "folder"):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (1, 1))
+        kept.add(name)
+    with lock_if_free(tmp_path / f"{PARTIAL_PREFIX}held.lock") as free:
+        assert free
+        assert remove_stale_partials(tmp_path, now_s=time.time(), older_than_s=500) == 5
+        assert set(names(tmp_path)) == kept
+    assert remove_stale_partials(tmp_path, now_s=time.time(), older_than_s=0) == 3
+    assert len(names(tmp_path)) == 3
+    assert remove_stale_partials(tmp_path / "missing", now_s=time.time()) == 0
+
+
+def test_remove_stale_partials_waits_a_week(tmp_path: Path) -> None:
+    kept = leave_partial(tmp_path, "a", age_s=6.9 * 24 * 3600)
+    leave_partial(tmp_path, "b", age_s=7.1 * 24 * 3600)
+    assert remove_stale_partials(tmp_path, now_s=time.time()) == 1
+    assert set(names(tmp_path)) == kept
+
+
+def test_remove_stale_partials_does_not_follow_links(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (tmp_path / "target").touch()
+    for end in ("", ".journal"):
+        (folder / f"{PARTIAL_PREFIX}x{end}").symlink_to(tmp_path / "target")
+        os.utime(folder / f"{PARTIAL_PREFIX}x{end}", (1, 1), follow_symlinks=False)
+    assert remove_stale_partials(folder, now_s=time.time()) == 1
+    assert names(folder) == []
+    assert (tmp_path / "target").exists()
 
 
 def test_sync_folder(tmp_path: Path) -> None:

@@ -12,14 +12,14 @@ from pathlib import Path
 import anyio
 import pytest
 
-from ocipkg_async.content.locks import file_lock
+from ocipkg_async.content.locks import excludes, file_lock, lock_if_free
 from ocipkg_async.errors import StorageError, TimedOutError
 
 HOLD = """
 import sys
 from pathlib import Path
 import anyio
-from ocipkg_async.content.locks import file_lock
+from ocipkg_async.content.locks import excludes, file_lock, lock_if_free
 
 async def main():
     async with file_lock(Path(sys.argv[1]), shared=sys.argv[2] == "shared"):
@@ -86,6 +86,59 @@ async def test_the_next_process_gets_it_when_it_is_released(tmp_path: Path) -> N
             assert not got.is_set()
             await anyio.to_thread.run_sync(process.communicate, "")
         assert got.is_set()
+
+
+async def test_who_waits_is_told_once(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    told: list[str] = []
+    async with file_lock(path, on_wait=lambda: told.append("free")):
+        pass
+    assert told == []
+    with held_elsewhere(path) as process, anyio.fail_after(60):
+
+        async def end() -> None:
+            await anyio.sleep(0.1)
+            await anyio.to_thread.run_sync(process.communicate, "")
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(end)
+            async with file_lock(path, on_wait=lambda: told.append("held")):
+                pass
+    assert told == ["held"]
+
+
+async def test_a_lock_is_verified_by_locking_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lock"
+    async with file_lock(path):
+        assert await anyio.to_thread.run_sync(excludes, path)
+        assert not await is_free(path)
+    if sys.platform != "win32":
+        import fcntl
+
+        monkeypatch.setattr(fcntl, "flock", lambda *_: None)  # grants every lock
+        async with file_lock(path):
+            assert not await anyio.to_thread.run_sync(excludes, path)
+
+
+async def test_a_lock_if_it_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "lock"
+
+    def free_and_held() -> tuple[bool, bool]:
+        with lock_if_free(path) as one, lock_if_free(path) as two:
+            return one, two
+
+    with held_elsewhere(path):
+        assert await anyio.to_thread.run_sync(free_and_held) == (False, False)
+    for _ in range(2):
+        assert await anyio.to_thread.run_sync(free_and_held) == (True, False)
+    assert await is_free(path)
+    if sys.platform != "win32":
+        import fcntl
+
+        monkeypatch.setattr(fcntl, "flock", lambda *_: None)  # nobody can know
+        assert await anyio.to_thread.run_sync(free_and_held) == (False, False)
 
 
 async def test_shared_holders_in_two_processes(tmp_path: Path) -> None:
@@ -250,7 +303,7 @@ FORK = """
 import os, sys
 from pathlib import Path
 import anyio
-from ocipkg_async.content.locks import file_lock
+from ocipkg_async.content.locks import excludes, file_lock, lock_if_free
 from ocipkg_async.errors import TimedOutError
 
 async def is_free(path):

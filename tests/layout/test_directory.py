@@ -5,6 +5,7 @@ import contextlib
 import errno
 import json
 import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Literal
@@ -29,6 +30,7 @@ from ocipkg_async.content import (
     fetch_bytes,
     walk,
 )
+from ocipkg_async.content.locks import file_lock
 from ocipkg_async.errors import (
     DigestMismatchError,
     InvalidDigestError,
@@ -411,6 +413,35 @@ async def test_i09_collect_keeps_all_that_is_needed(layout: Layout) -> None:
     assert await layout.collect() == [(garbage.digest, len(data))]
     assert files_in(layout) == before - {blob_path(garbage.digest), "blobs/sha256/.tmp-1-x"}
     assert await layout.verify() == []
+
+
+async def test_i09_collect_removes_unfinished_downloads_that_nobody_works_on(
+    layout: Layout,
+) -> None:
+    await push_image(layout)
+    folder, clean = layout.path / "blobs" / "sha256", files_in(layout)
+    stems = [f".partial-sha256-{digit * 64}" for digit in "012"]
+
+    def left() -> list[str]:
+        found = {path.name for path in folder.glob(".partial-*")}
+        return [stem for stem in stems if {stem, stem + ".journal", stem + ".lock"} <= found]
+
+    for stem, age_s in zip(stems, (10, 5000, 100_000), strict=True):
+        for end in ("", ".journal", ".lock"):
+            (folder / (stem + end)).write_text("x")
+            os.utime(folder / (stem + end), (time.time() - age_s,) * 2)
+    assert await layout.verify() == []
+    assert await layout.collect(dry_run=True) == []
+    assert left() == stems
+    assert await layout.collect(grace_s=0, partials_grace_s=50_000) == []
+    assert left() == stems[:2]
+    async with file_lock(folder / (stems[1] + ".lock")):
+        assert await layout.collect() == []
+        assert left() == stems[:2]
+    assert await layout.collect() == []
+    assert left() == stems[:1]
+    assert await layout.collect(grace_s=0) == []
+    assert files_in(layout) == clean
 
 
 async def test_i09_collect_keeps_a_subject_that_only_its_referrer_names(layout: Layout) -> None:

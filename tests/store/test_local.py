@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ import pytest
 
 from client.trees import FILES, contents, everything, make_tree
 from ocipkg_async.content import BlobReader, BytesSource, MemoryStore, fetch_bytes
+from ocipkg_async.content.files import STALE_PARTIAL_S
+from ocipkg_async.content.locks import file_lock
 from ocipkg_async.content.reader import BytesStream
 from ocipkg_async.errors import (
     DigestMismatchError,
@@ -298,6 +301,25 @@ async def test_left_overs_are_pruned(
         p for p in clean if not p.startswith("locks")
     ]
     assert contents(package.path) == FILES
+
+
+async def test_unfinished_downloads_are_pruned_but_outlive_other_packages(
+    store: LocalStore, source: MemoryStore, root: Descriptor
+) -> None:
+    folder = store.path / "layout/blobs/sha256"
+    folder.mkdir(parents=True, exist_ok=True)
+    names = {stem: f".partial-sha256-{stem * 64}" for stem in ("0", "1", "2")}
+    for stem, age_s in (("0", 1), ("1", STALE_PARTIAL_S - 1000), ("2", STALE_PARTIAL_S + 1000)):
+        (folder / names[stem]).write_bytes(b"x")
+        os.utime(folder / names[stem], (time.time() - age_s,) * 2)
+    await store.install(source, root, NAME)
+    await store.remove(NAME)
+    assert blobs(store) == [names["0"], names["1"]]
+    async with file_lock(folder / (names["0"] + ".lock")):
+        await store.prune()
+        assert blobs(store) == [names["0"], names["0"] + ".lock"]
+    await store.prune()
+    assert blobs(store) == []
 
 
 async def test_relative_path_stays_where_it_was(

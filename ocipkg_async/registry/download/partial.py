@@ -276,9 +276,7 @@ class PartialFile:
         if not self.done:
             os.ftruncate(self._file.fd, 0)
         text = journal.encode(self._descriptor, self.done)
-        if (
-            data != text
-        ):  # what a killed process left of its last line goes, and stretches are merged
+        if data != text:  # half a line goes that a killed process left; stretches are merged
             with atomic_file(self._journal_place, mode=guarded.MODE) as file:
                 write_all(file, text)
         self._journal = PositionedFile(os.open(self._journal_place, os.O_RDWR | guarded.FLAGS))
