@@ -9,6 +9,8 @@ from .text import count_text, size_text
 @command(
     registry=True,
     pushing=True,
+    resuming=True,
+    pulling=True,
     epilog="""\b
 Examples:
   ocipkg-async copy ghcr.io/org/pkg:v1 localhost:5000/pkg:v1

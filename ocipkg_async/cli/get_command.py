@@ -9,6 +9,7 @@ from .session import Session, command
 @command(
     registry=True,
     store=True,
+    pulling=True,
     unpacking=True,
     epilog="""\b
 Example:

@@ -25,6 +25,10 @@ ProgressKind = Literal["auto", "bar", "plain", "json", "none"]
 
 # A machine that reads along does not need every piece of some 256 KiB.
 _JSON_EVERY_S = 0.1
+_FIELDS = (
+    *("action", "name", "total", "done", "reason", "attempt", "wait_s", "text"),
+    *("connections", "retries", "moved"),
+)
 
 
 def say(text: str) -> None:
@@ -102,10 +106,12 @@ class _JsonLines:
                 return
             self._last[event.name] = now
         value: dict[str, Any] = {"event": type(event).__name__.lower()}
-        for name in ("action", "name", "total", "done", "reason", "attempt", "wait_s", "text"):
+        for name in _FIELDS:
             found = getattr(event, name, None)
             if found not in {None, ""}:
                 value[name] = found
+        if isinstance(event, Progressed):
+            value["rate_bytes_per_s"] = round(event.rate_bytes_per_s)
         if event.descriptor is not None:
             value["digest"] = str(event.descriptor.digest)
         click.echo(json.dumps(value), err=True)

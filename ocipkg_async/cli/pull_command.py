@@ -11,6 +11,8 @@ from .text import count_text, printable, size_text
 
 @command(
     registry=True,
+    pulling=True,
+    partial=True,
     unpacking=True,
     epilog="""\b
 Examples:

@@ -12,6 +12,7 @@ from .values import KeyValue
 @command(
     registry=True,
     pushing=True,
+    resuming=True,
     epilog="""\b
 Examples:
   ocipkg-async push pkg.tar

@@ -5,7 +5,7 @@ import click
 from .session import Session, command, descriptor_json
 
 
-@command(registry=True, store=True)
+@command(registry=True, store=True, pulling=True)
 @click.argument("reference")
 @click.option(
     "-o",

@@ -6,7 +6,6 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
 import anyio
@@ -14,13 +13,10 @@ import click
 
 from ..client import Client, ClientOptions
 from ..errors import OCIError
-from ..package import UnpackLimits
-from ..registry import TransferOptions
-from ..transport import TransportOptions
+from . import options as shared
 from .exit_codes import ERROR, exit_code
 from .progress import Display, ProgressKind, display, say
 from .text import json_text, printable
-from .values import ByteSize, Limit
 
 P = ParamSpec("P")
 
@@ -60,110 +56,14 @@ class Session:
             (self._displays[-1].say if self._displays else say)(text)
 
 
-_SHARED = (
-    click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
-    click.option("-q", "--quiet", is_flag=True, help="Print results and errors only."),
-    click.option("-v", "--verbose", is_flag=True, help="Log each request to stderr."),
-    click.option(
-        "--progress",
-        type=click.Choice(["auto", "bar", "plain", "json", "none"]),
-        metavar="HOW",
-        default="auto",
-        help="Show progress on stderr as bar, plain, json or none  [default: bar on a terminal].",
-    ),
-)
-_STORE = (
-    click.option(
-        "--store",
-        type=click.Path(path_type=Path, file_okay=False),
-        help="The local package store  [default: $OCIPKG_STORE or the user's data folder].",
-    ),
-)
-_REGISTRY = (
-    click.option(
-        "--authfile",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="Credential file to use.",
-    ),
-    click.option(
-        "--plain-http/--https",
-        default=None,
-        help="Speak HTTP or HTTPS  [default: HTTP to loopback hosts only].",
-    ),
-    click.option("--insecure", is_flag=True, help="Do not verify TLS certificates."),
-    click.option(
-        "--ca-file",
-        type=click.Path(path_type=Path, dir_okay=False, exists=True),
-        help="Certificates to trust beside the system's.",
-    ),
-    click.option(
-        "--client-cert",
-        type=click.Path(path_type=Path, dir_okay=False, exists=True),
-        help="Client certificate, PEM.",
-    ),
-    click.option(
-        "--client-key",
-        type=click.Path(path_type=Path, dir_okay=False, exists=True),
-        help="Its key, PEM.",
-    ),
-    click.option(
-        "--concurrency",
-        type=click.IntRange(min=1),
-        metavar="NUMBER",
-        default=6,
-        help="Blobs in flight  [default: 6].",
-    ),
-    click.option(
-        "--max-manifest-size",
-        type=ByteSize(),
-        default="4M",
-        show_default=True,
-        help="Largest manifest to read.",
-    ),
-)
-_PUSHING = (
-    click.option(
-        "--chunk-size",
-        type=ByteSize(),
-        help="Push in chunks of this size instead of one request.",
-    ),
-)
-_UNPACKING = (
-    click.option(
-        "--limit",
-        type=Limit(),
-        multiple=True,
-        metavar="NAME=NUMBER",
-        help="Change a limit for unpacking, such as ratio=2000; may be repeated.",
-    ),
-)
-# What all commands share comes last in their help.
-_SHARED_NAMES = frozenset(
-    {
-        "as_json",
-        "quiet",
-        "verbose",
-        "progress",
-        "store",
-        "authfile",
-        "plain_http",
-        "insecure",
-        "ca_file",
-        "client_cert",
-        "client_key",
-        "concurrency",
-        "max_manifest_size",
-        "chunk_size",
-        "limit",
-    }
-)
-
-
 def command(
     *,
     registry: bool = False,
     store: bool = False,
     pushing: bool = False,
+    pulling: bool = False,
+    resuming: bool = False,
+    partial: bool = False,
     unpacking: bool = False,
     prepare: Callable[[dict[str, Any]], None] | None = None,
     epilog: str | None = None,
@@ -174,6 +74,9 @@ def command(
         registry: give it the options for registries.
         store: give it ``--store``.
         pushing: give it the options for uploads.
+        pulling: give it the options for downloads.
+        resuming: give it ``--resume``.
+        partial: give it ``--partial``.
         unpacking: give it ``--limit``.
         prepare: changes the command's own options before the event loop starts; it may wait for a
             person, whose Ctrl-C an event loop would take for later.
@@ -189,15 +92,23 @@ def command(
                     prepare(given)
                 anyio.run(functools.partial(body, session, **given))
 
-        shared = (*_SHARED, *(_STORE if store else ()), *(_REGISTRY if registry else ()))
         wrapped: Callable[..., None] = run
-        special = (*(_PUSHING if pushing else ()), *(_UNPACKING if unpacking else ()))
-        for option in reversed((*special, *shared)):
+        groups = (
+            (True, shared.SHARED),
+            (store, shared.STORE),
+            (pulling or pushing, shared.MOVING),
+            (pulling, shared.PULLING),
+            (partial, shared.PARTIAL),
+            (pushing, shared.PUSHING),
+            (resuming, shared.RESUMING),
+            (unpacking, shared.UNPACKING),
+            (registry, shared.CONCURRENCY),
+            (registry, shared.REGISTRY),
+        )
+        for option in reversed([one for wanted, group in groups if wanted for one in group]):
             wrapped = option(wrapped)
         name = body.__module__.rpartition(".")[2].removesuffix("_command")
-        made = click.command(name=name, epilog=epilog)(wrapped)
-        made.params.sort(key=lambda parameter: parameter.name in _SHARED_NAMES)
-        return made
+        return click.command(name=name, cls=shared.Command, epilog=epilog)(wrapped)
 
     return decorate
 
@@ -205,33 +116,8 @@ def command(
 def _session(given: dict[str, Any]) -> Session:
     """Take the shared options out of what was given."""
     _log(verbose=given.pop("verbose"))
-    transport: dict[str, Any] = {
-        name: given.pop(name)
-        for name in ("plain_http", "insecure", "ca_file", "client_cert", "client_key")
-        if name in given
-    }
-    client: dict[str, Any] = {
-        name: given.pop(option)
-        for option, name in (
-            ("store", "store"),
-            ("authfile", "authfile"),
-            ("concurrency", "concurrency"),
-            ("max_manifest_size", "max_manifest_bytes"),
-        )
-        if option in given
-    }
-    transfer: dict[str, Any] = {
-        name: given.pop(option)
-        for option, name in (("chunk_size", "chunk_bytes"),)
-        if option in given
-    }
     with _failing():
-        options = ClientOptions(
-            limits=UnpackLimits(**dict(given.pop("limit", ()))),
-            transfer=TransferOptions(**transfer),
-            transport=TransportOptions(**transport),
-            **client,
-        )
+        options = shared.client_options(given)
     return Session(
         json=given.pop("as_json"),
         quiet=given.pop("quiet"),

@@ -1,6 +1,7 @@
 """Numbers and names as people read them, and JSON that a terminal may show."""
 
 import json
+import math
 from typing import Any
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -16,6 +17,27 @@ def size_text(size: float) -> str:
     if unit == "B":
         return f"{size:.0f} B"
     return f"{size:.{2 if size < 10 else 1 if size < 100 else 0}f} {unit}"
+
+
+def part_text(done: int, total: int | None) -> str:
+    """Return how much of a whole: ``12.0/128 MiB``, both in the unit of the whole."""
+    if total is None:
+        return size_text(done)
+    number, unit = size_text(total).split()
+    factor = 1024 ** _UNITS.index(unit)
+    shown = min(done, total) / factor
+    digits = 0 if unit == "B" or shown >= 100 else 1 if shown >= 10 else 2
+    return f"{shown:.{digits}f}/{number} {unit}"
+
+
+def time_text(seconds: float) -> str:
+    """Return a duration: ``0:07``, ``2:05:09``, or ``3 d`` and more."""
+    whole = math.ceil(seconds)
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes}:{rest:02}"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours < 48 else f"{hours // 24} d"
 
 
 def count_text(count: int, one: str, many: str | None = None) -> str:

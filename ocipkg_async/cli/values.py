@@ -11,6 +11,12 @@ _SIZE = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>[KMGT]?)(?:i?B)?
 _FACTORS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
+def _bytes(text: str) -> int | None:
+    """Read a number of bytes."""
+    match = _SIZE.fullmatch(text.strip())
+    return match and int(float(match["number"]) * _FACTORS[match["unit"].upper()])
+
+
 class ByteSize(click.ParamType[int]):
     """A size in bytes: ``65536``, ``64K``, ``8MiB``, ``1.5G``; the units are powers of 1024."""
 
@@ -22,13 +28,29 @@ class ByteSize(click.ParamType[int]):
         """Return the number of bytes."""
         if isinstance(value, int):
             return value
-        match = _SIZE.fullmatch(value.strip())
-        if match is None:
+        size = _bytes(value)
+        if size is None:
             self.fail(f"{value!r} is not a size; write 65536, 64K or 8MiB", param, ctx)
-        size = int(float(match["number"]) * _FACTORS[match["unit"].upper()])
         if size < 1:
             self.fail("a size is at least one byte", param, ctx)
         return size
+
+
+class ByteRate(ByteSize):
+    """Bytes per second: ``20M``, ``1.5G``, ``512K/s``; the units are powers of 1024."""
+
+    name = "rate"
+
+    def convert(
+        self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Return the number of bytes per second."""
+        if isinstance(value, int):
+            return value
+        rate = _bytes(value.removesuffix("/s"))
+        if not rate:
+            self.fail(f"{value!r} is not a rate; write 20M or 512K, bytes per second", param, ctx)
+        return rate
 
 
 class KeyValue(click.ParamType[tuple[str, str]]):

@@ -41,7 +41,7 @@ class RetryPolicy:
             raise InvalidArgumentError("attempts must be at least 1")
         if min(self.first_wait_s, self.longest_wait_s, self.wait_budget_s) < 0:
             raise InvalidArgumentError("waits must not be negative")
-        if self.deadline_s is not None and self.deadline_s <= 0:
+        if self.deadline_s is not None and not self.deadline_s > 0:  # nor is NaN
             raise InvalidArgumentError("a deadline must be positive")
 
 

@@ -150,6 +150,17 @@ def test_network(faulty: tuple[str, Faults], threaded_registry: RunningRegistry)
     assert lines[-1].startswith("hint: ")
 
 
+def test_tries_and_time_are_bounded(faulty: tuple[str, Faults]) -> None:
+    host, faults = faulty
+    faults.refuse_next, faults.refuse_status = 1, 503
+    assert "503" in failed("tags", f"{host}/a", "--retries", "0", code=6)[0]
+    failed("tags", f"{host}/a", code=4)  # it answers again
+    faults.refuse_next = 1000
+    lines = failed("tags", f"{host}/a", "--timeout", "0.2", "--retries", "1000", code=6)
+    assert "503" in lines[0] or "not finished within 0.2 s" in lines[0]
+    assert lines[-1].startswith("hint: ")
+
+
 def test_access_denied(faulty: tuple[str, Faults]) -> None:
     host, faults = faulty
     faults.refuse_next, faults.refuse_status = 100, 403

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocipkg_async.cli.text import count_text, json_text, printable, rate_text, size_text, table
+from ocipkg_async.cli.text import (
+    count_text,
+    json_text,
+    part_text,
+    printable,
+    rate_text,
+    size_text,
+    table,
+    time_text,
+)
 from ocipkg_async.cli.values import ByteSize, KeyValue
 
 
@@ -32,6 +41,40 @@ def test_rates_and_counts() -> None:
     assert rate_text(2048, 0) == "-"
     assert (count_text(1, "file"), count_text(2, "file")) == ("1 file", "2 files")
     assert count_text(0, "entry", "entries") == "0 entries"
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "text"),
+    [
+        (0, 100, "0/100 B"),
+        (12 << 20, 128 << 20, "12.0/128 MiB"),
+        (5 << 10, 1 << 30, "0.00/1.00 GiB"),
+        (1 << 30, 1 << 30, "1.00/1.00 GiB"),
+        (200 << 20, 150 << 20, "150/150 MiB"),
+        (3 << 20, None, "3.00 MiB"),
+        (0, 0, "0/0 B"),
+    ],
+)
+def test_parts_of_a_whole(done: int, total: int | None, text: str) -> None:
+    assert part_text(done, total) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0:00"),
+        (0.2, "0:01"),
+        (7, "0:07"),
+        (59.5, "1:00"),
+        (600, "10:00"),
+        (7509, "2:05:09"),
+        (172_799, "47:59:59"),
+        (172_800, "2 d"),
+        (1e7, "115 d"),
+    ],
+)
+def test_times_left(seconds: float, text: str) -> None:
+    assert time_text(seconds) == text
 
 
 def test_tables() -> None:
