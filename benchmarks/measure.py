@@ -6,6 +6,7 @@ written after each table, so that a run that is cut short leaves something.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import platform
@@ -83,6 +84,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=OUT, help="where table and plot are written")
     parser.add_argument("--png", action="store_true", help="the plot as PNG, too")
     given = parser.parse_args()
+    if importlib.util.find_spec("matplotlib") is None:
+        parser.error("matplotlib is not installed: pip install --group bench")
     given.rounds = given.rounds or (1 if given.quick else 5)
     given.size_mib = given.size_mib or (64 if given.quick else 1024)
     return given
