@@ -8,6 +8,7 @@ and a port above 65535. Also read is ocipkg's way to write a digest, ``repo:sha2
 import ipaddress
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Self
 
 from ..errors import InvalidDigestError, InvalidReferenceError
@@ -259,6 +260,7 @@ def _why_repository(repository: str) -> str:
     )
 
 
+@lru_cache(maxsize=256)  # asked with every request
 def is_loopback(host: str) -> bool:
     """Whether ``host[:port]`` is this machine, where plain HTTP is the default (R-13)."""
     match = _DOMAIN.fullmatch(host)

@@ -53,7 +53,7 @@ class RetryBudget:
     ) -> None:
         self._policy = policy
         self._started_s = now_s
-        self._rng = rng or random.Random()  # noqa: S311 - spreads load, hides nothing
+        self._uniform = (rng or random).uniform
         self._waited_s = 0.0
         self.failed = 0
 
@@ -107,7 +107,7 @@ class RetryBudget:
             self._policy.longest_wait_s, self._policy.first_wait_s * 2.0 ** min(self.failed - 1, 60)
         )
         # Full jitter: clients that failed together do not come back together.
-        wait_s = self._rng.uniform(0.0, ceiling)
+        wait_s = self._uniform(0.0, ceiling)
         if failure.retry_after_s is None:
             return wait_s
         # The server's wait is a minimum; a little more keeps its clients apart.
