@@ -179,12 +179,8 @@ class PartialFile:
             fits = self._journal_length + len(line) <= journal.MAX_BYTES
             if self._journal.fd < 0 or not start < stop or not fits:
                 return
-            try:
-                self._journal.write(self._journal_length, [line])
-            except OSError:
-                with contextlib.suppress(OSError):  # another line may follow
-                    os.ftruncate(self._journal.fd, self._journal_length)
-                raise
+            # Where the last line ended: what a full disk let through of another is written over.
+            self._journal.write(self._journal_length, [line])
             self._journal_length += len(line)
             self._worthless = False
 

@@ -13,7 +13,7 @@ import pytest
 
 from ocipkg_async.content.files import STALE_PARTIAL_S
 from ocipkg_async.content.locks import file_lock
-from ocipkg_async.errors import StorageError
+from ocipkg_async.errors import DiskFullError, StorageError
 from ocipkg_async.registry.download import journal
 from ocipkg_async.registry.download.partial import partial_file
 from ocipkg_async.spec import Descriptor
@@ -111,7 +111,7 @@ async def test_what_is_worth_nothing_is_removed(path: Path, resume: bool) -> Non
 
 async def test_what_is_forgotten_is_not_claimed_again(path: Path) -> None:
     async with partial_file(path, BLOB, resume=True) as file:
-        await write(file, (0, 100), (200, 300))
+        await write(file, (100, 200), (300, 400))
     async with partial_file(path, BLOB, resume=True) as file:
         await work(file.forget)
         assert file.done == ()
@@ -480,6 +480,29 @@ async def test_space_is_reserved_where_it_can_be(
             assert status.st_blocks * 512 >= SIZE
         await finish(file)
     assert path.read_bytes() == DATA
+
+
+async def test_space_that_was_taken_in_vain_is_given_back(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file system may have taken part of it before it noticed that there is not enough."""
+    async with partial_file(path, BLOB, resume=True) as file:
+        await write(file, (0, 1000))
+
+    def fill(fd: int, offset: int, length: int) -> None:
+        os.pwrite(fd, bytes(1000), length // 2)
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(os, "posix_fallocate", fill)
+    async with partial_file(path, BLOB, resume=True) as file:
+        with pytest.raises(DiskFullError) as caught:
+            await work(file.reserve)
+        assert path.name in str(caught.value)
+        assert (path.parent / PARTIAL).stat().st_size == 1000
+    monkeypatch.undo()
+    async with partial_file(path, BLOB, resume=True) as file:
+        assert file.done == ((0, 1000),)
+        await finish(file)
 
 
 def grant_all(fd: int, operation: int) -> None:

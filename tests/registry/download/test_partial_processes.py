@@ -128,10 +128,10 @@ async def main():
         assert list(PATH.parent.iterdir()) == []
     async with partial_file(PATH, BLOB, resume=True) as file:
         await write(file, (0, 1000))
-        # No room for a whole line: what was written of it goes, and the next one is read.
+        # No room for a whole line: what was written of it does not spoil the next one.
         size = (PATH.parent / JOURNAL).stat().st_size
-        limit(size + 5)
-        await refused(file.record, 2000, 3000)
+        limit(size + 11)
+        await refused(file.record, 100000, 300000)
         limit(SIZE - 1)
         await write(file, (4000, 5000))
     async with partial_file(PATH, BLOB, resume=True) as file:
