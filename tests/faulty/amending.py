@@ -89,10 +89,10 @@ class Amender:
         head.set("Host", self._upstream)
         head.set("Connection", "close")
         token = head.get("Authorization")
-        if (expire := self.one(ExpireToken)) and token:
-            self.hit(expire)
+        if self.one(ExpireToken) and token:
             self._sticky.dead_tokens.add(token)
         if token in self._sticky.dead_tokens:
+            self.hit(ExpireToken())
             head.remove("Authorization")
         elif authorization is not None:
             head.set("Authorization", authorization)

@@ -25,10 +25,15 @@ class Cut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutUpload:
-    """The request's body breaks off after `at` bytes went to the registry."""
+    """The request's body breaks off after `at` bytes went to the registry.
+
+    A client that hangs up while nothing is read cannot be noticed. So what still comes in a ``stall``
+    is read, and thrown away, after `hold_s`.
+    """
 
     at: int
     how: How = "close"
+    hold_s: float = 3600.0
     when: When = field(default_factory=lambda: When(method="PATCH|PUT"))
 
 

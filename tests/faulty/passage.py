@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .amending import Amender, content_range
 from .exchange import Exchange, Made
 from .faults import Corrupt, Cut, CutUpload, Drip, How, LoseAnswer, Shorten
-from .wire import BodyReader, BodyWriter, BrokenError, Head, Line, read_head
+from .wire import PIECE_BYTES, BodyReader, BodyWriter, BrokenError, Head, Line, read_head
 
 _PADDING = b"\0" * 4096
 LINGER_S = 2.0
@@ -24,9 +24,10 @@ class Side:
 
 
 class _CutError(Exception):
-    def __init__(self, how: How) -> None:
+    def __init__(self, how: How, *, hold_s: float | None = None) -> None:
         super().__init__(how)
         self.how: How = how
+        self.hold_s = hold_s
 
 
 class Passage:
@@ -93,7 +94,7 @@ class Passage:
             answer = await self._answer_head(registry)
             return await self._pass_back(answer, registry)
         except _CutError as cut:
-            await self._break_off(cut.how)
+            await self._break_off(cut)
             return False
 
     async def _continue(self) -> None:
@@ -133,7 +134,7 @@ class Passage:
                 return False
             if cut is not None and broken:
                 self._amender.hit(cut)
-                raise _CutError(cut.how)
+                raise _CutError(cut.how, hold_s=cut.hold_s)
         try:
             await out.end()
         except ConnectionError:
@@ -209,9 +210,9 @@ class Passage:
             await out.write(piece)
             self._exchange.sent += len(piece)
 
-    async def _break_off(self, how: How) -> None:
+    async def _break_off(self, cut: _CutError) -> None:
         line = self._client.line
-        match how:
+        match cut.how:
             case "close":
                 line.close()
             case "reset":
@@ -220,7 +221,12 @@ class Passage:
                 line.end()
                 await line.until_left()
             case "stall":
-                await line.until_left()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(cut.hold_s):
+                        await line.until_left()
+                        return
+                while await self._client.reader.read(PIECE_BYTES):
+                    pass
 
 
 async def _final_head(reader: asyncio.StreamReader) -> Head:

@@ -160,7 +160,7 @@ class FaultyProxy:
             while (head := await read_head(reader)) is not None:
                 if not await self._serve(client, head, number=number, storage=storage):
                     break
-        except (ConnectionError, BrokenError, asyncio.CancelledError):
+        except (OSError, BrokenError, asyncio.CancelledError):
             pass  # only `_close` cancels, and asyncio would report it
         finally:
             self.open -= 1

@@ -1,0 +1,361 @@
+"""Every fault, and how each kind of transfer ends under it. Read it as documentation.
+
+A cell is `RIGHT`, `fails(error)`, or `either(error)` where both are good.
+"""
+
+from dataclasses import dataclass, replace
+
+from faults.scene import LARGE_BYTES, PART_BYTES
+from faulty.faults import (
+    Amend,
+    Corrupt,
+    Cut,
+    CutUpload,
+    Drip,
+    ExpireToken,
+    Fault,
+    Forget,
+    How,
+    Lengthen,
+    LoseAnswer,
+    PatchLimit,
+    Redirect,
+    Refuse,
+    Resize,
+    Shift,
+    Shorten,
+    StickRange,
+    Unrange,
+)
+from faulty.when import BLOBS, When
+from ocipkg_async.errors import (
+    DeniedError,
+    IntegrityError,
+    OCIError,
+    ProtocolError,
+    RateLimitedError,
+    RegistryError,
+    TimedOutError,
+    TransportError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a transfer may end.
+
+    Attributes:
+        right: with the right bytes.
+        error: or with this error.
+    """
+
+    right: bool
+    error: type[OCIError] | tuple[type[OCIError], ...] = ()
+
+
+RIGHT = Outcome(right=True)
+
+
+def fails(*errors: type[OCIError]) -> Outcome:
+    return Outcome(right=False, error=errors)
+
+
+def either(*errors: type[OCIError]) -> Outcome:
+    return Outcome(right=True, error=errors)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """Faults on the way from a registry.
+
+    Attributes:
+        name: of the test.
+        faults: what goes wrong.
+        pull: how the pull of one large blob ends.
+        many: how the pull of many small ones ends.
+        copy: how a copy from there ends.
+        again: how many bytes one hit may let come a second time, at most.
+        guarded: the registry wants tokens.
+    """
+
+    name: str
+    faults: tuple[Fault, ...]
+    pull: Outcome = RIGHT
+    many: Outcome = RIGHT
+    copy: Outcome = RIGHT
+    again: int = PART_BYTES
+    guarded: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """Faults on the way to a registry.
+
+    Attributes:
+        name: of the test.
+        faults: what goes wrong.
+        push: how a push of a large file and some small ones ends.
+        copy: how a copy to there ends.
+        again: how many bytes one hit may cause to be sent again, at most.
+        guarded: the registry wants tokens; then only docker-registry is pushed to.
+        chunk_bytes: blobs go in PATCH chunks of this size.
+        orphans: sessions that the client cannot know of, and so cannot end.
+    """
+
+    name: str
+    faults: tuple[Fault, ...]
+    push: Outcome = RIGHT
+    copy: Outcome = RIGHT
+    again: int = LARGE_BYTES
+    guarded: bool = False
+    chunk_bytes: int | None = None
+    orphans: int = 0
+
+
+THRICE = replace(BLOBS, times=3)
+ONCE = replace(BLOBS, times=1)
+SECOND = replace(BLOBS, times=1, skip=1)
+RANGED = replace(BLOBS, ranged=True)
+DROP = Cut(at=5000, when=THRICE)
+"""What makes any client ask for a range."""
+UNUSABLE = (ProtocolError, IntegrityError)
+"""What a registry that contradicts itself, or the descriptor, comes to."""
+
+
+def burst(when: When) -> tuple[Fault, ...]:
+    """One server error after the other."""
+    statuses = (500, 502, 503, 504)
+    return tuple(Refuse(status=s, when=replace(when, skip=n)) for n, s in enumerate(statuses))
+
+
+NOTHING_BUT: tuple[tuple[How, type[OCIError]], ...] = (
+    ("close", TransportError),
+    ("reset", TransportError),
+    ("stall", TimedOutError),
+)
+
+READS = [
+    # The connection.
+    Read(name="drop", faults=(DROP,)),
+    Read(name="truncated", faults=(Cut(at=5000, how="end", when=THRICE),)),
+    Read(name="reset", faults=(Cut(at=5000, how="reset", when=THRICE),)),
+    Read(name="stall", faults=(Cut(at=5000, how="stall", when=replace(BLOBS, times=2)),)),
+    Read(name="drip", faults=(Drip(piece=8192, interval_s=0.001, when=THRICE),)),
+    Read(name="answer lost", faults=(LoseAnswer(when=THRICE),)),
+    *(
+        Read(
+            name=f"nothing but {how}",
+            faults=(Cut(at=0, how=how, when=BLOBS),),
+            pull=fails(error),
+            many=fails(error),
+            copy=fails(error),
+        )
+        for how, error in NOTHING_BUT
+    ),
+    # Refusals.
+    Read(name="burst of 429", faults=(Refuse(status=429, when=THRICE),)),
+    Read(name="500, 502, 503 and 504", faults=burst(replace(BLOBS, times=1))),
+    Read(name="429 for a second", faults=(Refuse(status=429, retry_after_s=1, when=ONCE),)),
+    Read(
+        name="429 until a date",
+        faults=(Refuse(status=429, retry_after_s=0, date=True, when=ONCE),),
+    ),
+    Read(
+        name="429 for an hour",
+        faults=(Refuse(status=429, retry_after_s=3600, when=BLOBS),),
+        pull=fails(RateLimitedError),
+        many=fails(RateLimitedError),
+        copy=fails(RateLimitedError),
+    ),
+    Read(
+        name="nothing but 503",
+        faults=(Refuse(status=503, when=BLOBS),),
+        pull=fails(RegistryError),
+        many=fails(RegistryError),
+        copy=fails(RegistryError),
+    ),
+    # Tokens and signed URLs.
+    Read(name="token expires", faults=(ExpireToken(when=SECOND),), guarded=True),
+    Read(
+        name="token expires in a cut transfer",
+        faults=(DROP, ExpireToken(when=SECOND)),
+        guarded=True,
+    ),
+    Read(name="redirect", faults=(Redirect(),)),
+    *(
+        Read(
+            name=f"signed URL dies with {status}",
+            faults=(
+                Redirect(requests=1, status=status),
+                Cut(at=5000, when=replace(THRICE, storage=True)),
+            ),
+        )
+        for status in (400, 401, 403)
+    ),
+    Read(
+        name="signed URL is dead at once",
+        faults=(Redirect(requests=0),),
+        pull=fails(DeniedError),
+        many=fails(DeniedError),
+        copy=fails(DeniedError),
+    ),
+    # What comes is not what was asked for, or what the descriptor says.
+    Read(
+        name="wrong byte once",
+        faults=(Corrupt(offset=3000, when=ONCE),),
+        pull=either(IntegrityError),
+        many=either(IntegrityError),
+        copy=either(IntegrityError),
+        again=LARGE_BYTES,
+    ),
+    Read(
+        name="wrong byte always",
+        faults=(Corrupt(offset=3000),),
+        pull=fails(IntegrityError),
+        many=fails(IntegrityError),
+        copy=fails(IntegrityError),
+        again=LARGE_BYTES,
+    ),
+    Read(
+        name="wrong Content-Range",
+        faults=(DROP, Amend(headers={"Content-Range": "bytes {first}-{last}/9"}, when=RANGED)),
+        pull=either(*UNUSABLE),
+        many=either(*UNUSABLE),
+        copy=either(*UNUSABLE),
+    ),
+    Read(
+        name="missing Content-Range",
+        faults=(DROP, Amend(remove=("Content-Range",), when=RANGED)),
+        pull=either(*UNUSABLE),
+        many=either(*UNUSABLE),
+        copy=either(*UNUSABLE),
+    ),
+    Read(name="200 for every range", faults=(DROP, Unrange(when=RANGED)), again=LARGE_BYTES),
+    Read(
+        name="other offsets",
+        faults=(DROP, Shift(by=-1000, when=replace(RANGED, skip=1))),
+        pull=either(*UNUSABLE),
+        many=either(*UNUSABLE),
+        copy=either(*UNUSABLE),
+    ),
+    Read(
+        name="other offsets under the right header",
+        faults=(DROP, Shift(by=-1000, honest=False, when=replace(RANGED, skip=1))),
+        pull=either(*UNUSABLE),
+        many=either(*UNUSABLE),
+        copy=either(*UNUSABLE),
+        again=LARGE_BYTES,
+    ),
+    Read(
+        name="longer body",
+        faults=(Lengthen(by=1000, when=BLOBS),),
+        pull=either(*UNUSABLE),
+        many=either(*UNUSABLE),
+        copy=either(*UNUSABLE),
+    ),
+    Read(
+        name="complete answer that is shorter",
+        faults=(Shorten(at=5000, when=BLOBS),),
+        pull=either(TransportError, IntegrityError),
+        many=either(TransportError, IntegrityError),
+        copy=either(TransportError, IntegrityError),
+    ),
+    Read(
+        name="ETag that changes",
+        faults=(DROP, Amend(headers={"ETag": '"{count}"'})),
+        pull=either(*UNUSABLE),
+        many=either(*UNUSABLE),
+        copy=either(*UNUSABLE),
+        again=LARGE_BYTES,
+    ),
+    *(
+        Read(
+            name=f"{abs(by)} bytes {'more' if by > 0 else 'less'} than there are",
+            faults=(Resize(by=by),),
+            pull=fails(*UNUSABLE),
+            many=fails(*UNUSABLE),
+            copy=fails(*UNUSABLE),
+        )
+        for by in (1000, -1000)
+    ),
+]
+
+UPLOADS = r"/blobs/uploads/."
+PUT = When(method="PUT", path=UPLOADS)
+TWICE = replace(PUT, times=2)
+PATCH = When(method="PATCH", path=UPLOADS)
+POST = When(method="POST", path="/blobs/uploads/")
+BODY = When(method="PUT|PATCH", path=UPLOADS)
+NEXT = When(method="PUT|PATCH|GET|HEAD", path=UPLOADS, skip=1)
+
+WRITES = [
+    # The connection.
+    Write(name="drop", faults=(CutUpload(at=5000, when=TWICE),)),
+    Write(name="reset", faults=(CutUpload(at=5000, how="reset", when=TWICE),)),
+    Write(name="stall", faults=(CutUpload(at=5000, how="stall", hold_s=2, when=PUT),)),
+    Write(name="answer to PUT lost", faults=(LoseAnswer(when=PUT),)),
+    Write(name="answer to POST lost", faults=(LoseAnswer(when=POST),), orphans=1),
+    Write(
+        name="nothing but drops",
+        faults=(CutUpload(at=0, when=replace(BODY, times=None)),),
+        push=fails(TransportError),
+        copy=fails(TransportError),
+    ),
+    # Refusals.
+    Write(name="burst of 429", faults=(Refuse(status=429, when=TWICE),)),
+    Write(name="500, 502, 503 and 504", faults=burst(PUT)),
+    Write(
+        name="503 after the body",
+        faults=(Refuse(status=503, read_body=True, when=TWICE),),
+    ),
+    Write(name="429 to POST", faults=(Refuse(status=429, retry_after_s=0, when=POST),)),
+    Write(
+        name="429 for an hour",
+        faults=(Refuse(status=429, retry_after_s=3600, when=replace(PUT, times=None)),),
+        push=fails(RateLimitedError),
+        copy=fails(RateLimitedError),
+    ),
+    # Tokens.
+    Write(name="token expires before PUT", faults=(ExpireToken(when=PUT),), guarded=True),
+    Write(
+        name="token expires in a cut transfer",
+        faults=(CutUpload(at=5000, when=PUT), ExpireToken(when=NEXT)),
+        guarded=True,
+    ),
+    # Sessions.
+    Write(name="session vanishes", faults=(Forget(when=PUT),)),
+    Write(
+        name="session vanishes after a cut",
+        faults=(CutUpload(at=5000, when=PUT), Forget(when=NEXT)),
+    ),
+    # Chunks.
+    Write(
+        name="chunk dropped",
+        faults=(CutUpload(at=5000, when=replace(PATCH, skip=2)),),
+        chunk_bytes=PART_BYTES,
+    ),
+    Write(
+        name="session vanishes between chunks",
+        faults=(Forget(when=replace(PATCH, skip=2)),),
+        chunk_bytes=PART_BYTES,
+    ),
+    Write(
+        name="answer to a chunk lost",
+        faults=(LoseAnswer(when=replace(PATCH, skip=2)),),
+        chunk_bytes=PART_BYTES,
+    ),
+    Write(name="range that sticks", faults=(StickRange(),), chunk_bytes=PART_BYTES),
+    Write(
+        name="range that sticks, and a cut",
+        faults=(StickRange(), CutUpload(at=5000, when=replace(PATCH, skip=3))),
+        chunk_bytes=PART_BYTES,
+    ),
+    Write(name="limit that is not met", faults=(PatchLimit(),), chunk_bytes=PART_BYTES),
+    Write(
+        name="limit for chunks",
+        faults=(PatchLimit(max_bytes=64 << 10),),
+        push=either(RegistryError),
+        copy=either(RegistryError),
+        chunk_bytes=PART_BYTES,
+    ),
+]
