@@ -65,7 +65,7 @@ def sweep(
         if not dry_run:
             for folder in (root, *(blobs / name for name in sorted(VERIFIABLE))):
                 remove_stale(folder, now_s=now_s, older_than_s=older_than_s)
-                remove_stale_partials(folder, now_s=now_s, older_than_s=partials_older_than_s)
+            remove_stale_partials(blobs, now_s=now_s, older_than_s=partials_older_than_s)
     return removed
 
 

@@ -419,7 +419,7 @@ async def test_i09_collect_removes_unfinished_downloads_that_nobody_works_on(
     layout: Layout,
 ) -> None:
     await push_image(layout)
-    folder, clean = layout.path / "blobs" / "sha256", files_in(layout)
+    folder, clean = layout.path / "blobs", files_in(layout)
     stems = [f".partial-sha256-{digit * 64}" for digit in "012"]
 
     def left() -> list[str]:

@@ -10,7 +10,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from ...content.files import PARTIAL_PREFIX
 from ...errors import StorageError, storage_errors
+from ...spec import Digest
 
 FLAGS = sum(getattr(os, f"O_{name}", 0) for name in ("CLOEXEC", "BINARY", "NOFOLLOW", "NONBLOCK"))
 """For every open: a link is not followed, and a pipe in place of a file blocks nobody."""
@@ -27,6 +29,22 @@ def make_folder(folder: Path) -> None:
     """
     with folder_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+
+
+def shared_place(path: Path, digest: Digest) -> Path:
+    """Return where all agree that the unfinished file of a blob is; its folder is made.
+
+    Raises:
+        StorageError: the folder cannot be made.
+    """
+    folder = path.parent
+    make_folder(folder)
+    if (folder.name, path.name) == (digest.algorithm, digest.encoded):
+        with folder_errors(folder):
+            # What is renamed must not cross to another file system.
+            if folder.stat().st_dev == folder.parent.stat().st_dev:
+                folder = folder.parent
+    return folder / f"{PARTIAL_PREFIX}{digest.algorithm}-{digest.encoded}"
 
 
 @contextlib.contextmanager

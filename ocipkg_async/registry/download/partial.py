@@ -6,9 +6,10 @@
     .partial-sha256-<hex>.journal   which of them are written
     .partial-sha256-<hex>.lock      held by whoever works on it
 
-They lie beside the blob's final place, and belong to one process at a time. Bytes are written
-before the journal claims them, so a killed process leaves no false claim. A power failure may: then
-the digest of the whole is wrong, the engine forgets what was inherited and fetches it again.
+They lie beside the blob's final place, and belong to one process at a time. In a folder of blobs,
+where that place is ``<algorithm>/<hex>``, they lie one folder up: some programs take every file in
+``<algorithm>`` for a blob, and remove it (regctl) or give up (umoci gc). Bytes are written the journal claims them, so a killed process leaves no false claim. A power failure may: then the
+digest of the whole is wrong, the engine forgets what was inherited and fetches it again.
 
 Where sharing is impossible (no locks, or such that exclude nobody, or somebody else's files in the
 way) a file of this process's own serves, which nobody can go on with.
@@ -27,7 +28,6 @@ from ...content import finish_in_thread, run_in_thread
 from ...content.files import (
     JOURNAL_SUFFIX,
     LOCK_SUFFIX,
-    PARTIAL_PREFIX,
     atomic_file,
     remove_stale_partials,
     sync_folder,
@@ -73,13 +73,11 @@ async def _enter_shared(
     stack: AsyncExitStack, path: Path, descriptor: Descriptor, on_wait: Callable[[], None]
 ) -> "PartialFile | None":
     """Open the file with the name that all agree on, or return None where it cannot be shared."""
-    digest = descriptor.digest
-    name = f"{PARTIAL_PREFIX}{digest.algorithm}-{digest.encoded}"
-    file = PartialFile(path, descriptor, shared_name=name)
-    lock = path.with_name(name + LOCK_SUFFIX)
     async with AsyncExitStack() as attempt:
         try:
-            await run_in_thread(guarded.make_folder, path.parent)
+            place = await run_in_thread(guarded.shared_place, path, descriptor.digest)
+            file = PartialFile(path, descriptor, shared=place)
+            lock = place.with_name(place.name + LOCK_SUFFIX)
             await attempt.enter_async_context(file_lock(lock, on_wait=on_wait))
             if not await run_in_thread(excludes, lock):
                 await run_in_thread(partial(lock.unlink, missing_ok=True))
@@ -112,15 +110,13 @@ class PartialFile:
         done: stretches ``[start, stop)`` that an earlier run wrote.
     """
 
-    def __init__(
-        self, path: Path, descriptor: Descriptor, *, shared_name: str | None = None
-    ) -> None:
+    def __init__(self, path: Path, descriptor: Descriptor, *, shared: Path | None = None) -> None:
         self.found = False
         self.done: Ranges = ()
         self._path = path
         self._descriptor = descriptor
-        self._shared = shared_name is not None
-        self._place = path.with_name(shared_name or temp_name())
+        self._shared = shared is not None
+        self._place = shared or path.with_name(temp_name())
         self._journal_place = self._place.with_name(self._place.name + JOURNAL_SUFFIX)
         self._lock_place = self._place.with_name(self._place.name + LOCK_SUFFIX)
         self._file = PositionedFile(-1)
@@ -236,9 +232,8 @@ class PartialFile:
         self._remove()
 
     def _open(self) -> None:
-        folder = self._path.parent
-        guarded.make_folder(folder)
-        remove_stale_partials(folder, now_s=time.time())
+        guarded.make_folder(self._path.parent)
+        remove_stale_partials(self._place.parent, now_s=time.time())
         if self._shared:
             fd = guarded.open_finished(self._path, self._descriptor.size)
             if fd is not None:
@@ -249,7 +244,7 @@ class PartialFile:
         self._open_unfinished()
 
     def _open_unfinished(self) -> None:
-        with guarded.folder_errors(self._path.parent):
+        with guarded.folder_errors(self._place.parent):
             if not self._shared:
                 self._worthless = True
                 flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | guarded.FLAGS

@@ -4,6 +4,8 @@ import errno
 import fcntl
 import os
 import stat
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +13,12 @@ from pathlib import Path
 import anyio
 import pytest
 
+import peers
+from layout.samples import push_image
 from ocipkg_async.content.files import STALE_PARTIAL_S
 from ocipkg_async.content.locks import file_lock
 from ocipkg_async.errors import DiskFullError, StorageError
+from ocipkg_async.layout import Layout
 from ocipkg_async.registry.download import journal
 from ocipkg_async.registry.download.partial import partial_file
 from ocipkg_async.spec import Descriptor
@@ -90,6 +95,55 @@ async def test_without_resume_nothing_is_shared_or_left(path: Path) -> None:
         async with partial_file(path, BLOB, resume=False) as other:  # beside it
             await finish(other)
     assert names(path) == sorted([PARTIAL, JOURNAL, LOCK, path.name])
+
+
+async def test_in_a_folder_of_blobs_it_lies_above_where_nobody_takes_it_for_one(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "blobs" / "sha256" / BLOB.digest.encoded
+    async with partial_file(path, BLOB, resume=True) as file:
+        await write(file, (0, 100))
+    assert names(path) == []
+    assert names(path.parent) == [PARTIAL, JOURNAL, LOCK, "sha256"]
+    async with partial_file(path, BLOB, resume=True) as file:
+        assert file.done == ((0, 100),)
+        await finish(file, durable=True)
+    assert names(path) == [path.name]
+    assert names(path.parent) == ["sha256"]
+    assert path.read_bytes() == DATA
+
+
+async def test_a_folder_of_blobs_on_another_file_system(tmp_path: Path) -> None:
+    """What is renamed must not cross to another one."""
+    other = Path("/dev/shm")  # noqa: S108 - a private folder is made in it
+    if not other.is_dir() or other.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no other file system at hand")
+    (tmp_path / "blobs").mkdir()
+    with tempfile.TemporaryDirectory(dir=other) as folder:
+        (tmp_path / "blobs" / "sha256").symlink_to(folder)
+        path = tmp_path / "blobs" / "sha256" / BLOB.digest.encoded
+        async with partial_file(path, BLOB, resume=True) as file:
+            await write(file, (0, 100))
+        assert names(path) == [PARTIAL, JOURNAL, LOCK]
+        async with partial_file(path, BLOB, resume=True) as file:
+            assert file.done == ((0, 100),)
+            await finish(file)
+        assert path.read_bytes() == DATA
+
+
+@pytest.mark.interop
+async def test_programs_that_tidy_a_layout_leave_it_alone(tmp_path: Path) -> None:
+    umoci = peers.require("umoci")
+    layout = await Layout.open(tmp_path, create=True)
+    await layout.tag((await push_image(layout)).descriptor, "v1")
+    path = tmp_path / "blobs" / "sha256" / BLOB.digest.encoded
+    async with partial_file(path, BLOB, resume=True) as file:
+        await write(file, (0, 100))
+    subprocess.run([umoci, "gc", "--layout", tmp_path], check=True, timeout=60)
+    async with partial_file(path, BLOB, resume=True) as file:
+        assert file.done == ((0, 100),)
+        await finish(file)
+    assert await layout.exists(BLOB)
 
 
 @pytest.mark.parametrize("resume", [True, False])
