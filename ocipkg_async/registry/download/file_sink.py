@@ -6,7 +6,7 @@ written, and memory holds only what is being written.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import anyio
 from anyio import to_thread
@@ -17,7 +17,7 @@ from ...spec import Descriptor, Digest, Digester
 from .partial import PartialFile
 
 RECORD_BYTES = 4 << 20
-"""A stretch is journaled when it is this long, or when its download ends: a kill loses no more."""
+"""A stretch is journaled when it is this long, or closes a gap: a kill loses no more of each part."""
 _READ_BYTES = 1 << 20
 """Small enough to stay in the processor's cache between being read and hashed."""
 _TURN_BYTES = 16 << 20
@@ -44,6 +44,7 @@ class FileSink:
         self._hashed = 0
         self._written = Stretches(done)
         self._fresh = Stretches()
+        self._recorded = {descriptor.size, *(start for start, _ in done)}
         # The digester is one thread's at a time; the lists of stretches are changed in no time.
         self._hashing = threading.Lock()
         self._noting = threading.Lock()
@@ -105,7 +106,8 @@ class FileSink:
 
     def _record(self, *, at_least: int) -> None:
         with self._noting:
-            due = self._fresh.take(at_least)
+            due = self._fresh.take(at_least, or_before=self._recorded)
+            self._recorded.update(start for start, _ in due)
         for start, stop in due:
             self._file.record(start, stop)
 
@@ -149,9 +151,9 @@ class Stretches:
         rest.append((start, stop))
         self._all = sorted(rest)
 
-    def take(self, at_least: int) -> list[tuple[int, int]]:
-        """Remove and return those that have so many bytes."""
-        taken = [one for one in self._all if one[1] - one[0] >= at_least]
+    def take(self, at_least: int, *, or_before: Set[int] = frozenset()) -> list[tuple[int, int]]:
+        """Remove and return those that have so many bytes, or end at one of some offsets."""
+        taken = [one for one in self._all if one[1] - one[0] >= at_least or one[1] in or_before]
         if taken:
             self._all = [one for one in self._all if one not in taken]
         return taken

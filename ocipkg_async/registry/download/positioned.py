@@ -5,11 +5,14 @@ Where the system cannot do that in one call, a lock around seeking does the same
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 _MAX_PIECES = 1024
 """How many pieces one call takes: IOV_MAX, of Linux and the BSDs alike."""
+_MAX_BYTES = 512 << 10
+"""How much one call writes where pieces are small: in calls of 4 MiB a GiB took 2.6 s of system time
+instead of 1.0 s (ext4, one writer)."""
 
 
 class PositionedFile:
@@ -28,7 +31,7 @@ class PositionedFile:
         todo = [memoryview(piece) for piece in pieces if len(piece)]
         first = 0
         while first < len(todo):
-            length = self._write(offset, list(islice(todo, first, first + _MAX_PIECES)))
+            length = self._write(offset, list(_batch(islice(todo, first, first + _MAX_PIECES))))
             offset += length
             while first < len(todo) and length >= len(todo[first]):
                 length -= len(todo[first])
@@ -58,3 +61,13 @@ class PositionedFile:
         with self._seeking:
             os.lseek(self.fd, offset, os.SEEK_SET)
             return os.write(self.fd, pieces[0])
+
+
+def _batch(pieces: Iterable[memoryview]) -> Iterator[memoryview]:
+    """Take pieces for one call, at least one."""
+    length = 0
+    for piece in pieces:
+        length += len(piece)
+        if length > _MAX_BYTES and length != len(piece):
+            return
+        yield piece

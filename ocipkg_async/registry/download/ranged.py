@@ -29,7 +29,7 @@ from .plan import PROGRESS_BYTES, Part, RangePlan
 
 _AHEAD_BYTES = 1 << 20, 4 << 20
 """Least and most of one connection that is handed on at once, and received meanwhile (twice that)."""
-_AHEAD_ALL_BYTES = 16 << 20
+_AHEAD_ALL_BYTES = 8 << 20
 """All connections together: one alone needs 4 MiB to keep receiving, sixteen fit into memory."""
 _TICK_S = 0.25
 _EXPIRED = frozenset({400, 401, 403, 404, 410})
