@@ -21,13 +21,13 @@ class Deadline(AbstractContextManager[None]):
     def __init__(self, budget: RetryBudget, *, what: str) -> None:
         self._budget = budget
         self._what = what
-        self._scope = anyio.CancelScope()
+        self._scope: anyio.CancelScope | None = None
 
     def __enter__(self) -> None:
         left_s = self._budget.left_s(time.monotonic())
         if left_s is not None:
-            self._scope.deadline = anyio.current_time() + left_s
-        self._scope.__enter__()
+            self._scope = anyio.CancelScope(deadline=anyio.current_time() + left_s)
+            self._scope.__enter__()
 
     def __exit__(
         self,
@@ -35,9 +35,11 @@ class Deadline(AbstractContextManager[None]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._scope is None:
+            return
         self._scope.__exit__(kind, error, trace)
         if self._scope.cancelled_caught:
             raise TimedOutError(
                 f"{self._what} was not finished within {self._budget.deadline_s:g} s",
-                hint="allow more time, or try again later",
+                hint="allow more time (deadline_s, --timeout), or try again later",
             ) from None

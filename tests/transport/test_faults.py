@@ -359,3 +359,28 @@ async def test_leaving_an_answer_unread_closes_its_connection() -> None:
         with anyio.fail_after(5):
             while not ended:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
+
+
+async def hangs_up(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    await read_head(reader)
+
+
+async def test_d05_a_host_that_hangs_up_on_new_connections_too_is_left_alone() -> None:
+    policy = RetryPolicy(attempts=2, first_wait_s=1e9, longest_wait_s=1e9, wait_budget_s=1e10)
+    async with serve_raw(hangs_up) as server, Transport(quick(retry=policy)) as transport:
+        with pytest.raises(TransportError):
+            await transport.fetch(get(server), max_bytes=1)
+        assert server.connections == 2, "the first may have been stale"
+        with anyio.move_on_after(0.05) as waiting:
+            await transport.fetch(get(server), max_bytes=1)
+        assert waiting.cancelled_caught
+        assert server.connections == 2
+
+
+async def test_one_stale_connection_says_nothing_of_its_host() -> None:
+    policy = RetryPolicy(attempts=1, first_wait_s=1e9, longest_wait_s=1e9, wait_budget_s=1e10)
+    options = quick(retry=policy)
+    async with serve_raw(hangs_up, saying(ok())) as server, Transport(options) as transport:
+        with pytest.raises(TransportError):
+            await transport.fetch(get(server), max_bytes=1)
+        await transport.fetch(get(server), max_bytes=1)
