@@ -6,7 +6,7 @@ written, and memory holds only what is being written.
 """
 
 import threading
-from collections.abc import Sequence, Set
+from collections.abc import Collection, Sequence
 
 import anyio
 from anyio import to_thread
@@ -151,7 +151,7 @@ class Stretches:
         rest.append((start, stop))
         self._all = sorted(rest)
 
-    def take(self, at_least: int, *, or_before: Set[int] = frozenset()) -> list[tuple[int, int]]:
+    def take(self, at_least: int, *, or_before: Collection[int] = ()) -> list[tuple[int, int]]:
         """Remove and return those that have so many bytes, or end at one of some offsets."""
         taken = [one for one in self._all if one[1] - one[0] >= at_least or one[1] in or_before]
         if taken:
