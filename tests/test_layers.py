@@ -49,6 +49,8 @@ DECIDING = (
     "package/tar_fields.py",
     "package/tar_headers.py",
     "registry/capabilities.py",
+    "registry/quirks.py",
+    "registry/upload/plan.py",
     "registry/upload/session.py",
     "server/paging.py",
     "server/ranges.py",

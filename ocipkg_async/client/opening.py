@@ -8,7 +8,7 @@ from ..content import ReadStore, Store, StreamPusher
 from ..errors import InvalidArgumentError, InvalidReferenceError, NotFoundError
 from ..layout import ArchiveReader, ArchiveWriter, Layout
 from ..layout.names import as_digest, find
-from ..registry import Repository
+from ..registry import RegistryMemory, Repository
 from ..spec import Descriptor, Reference, annotations
 from ..transport import Transport
 from .options import ClientOptions
@@ -29,6 +29,7 @@ class Stores:
         self.transport = transport
         self._options = options
         self._repositories: dict[str, Repository] = {}
+        self._memory = RegistryMemory()
 
     def repository(self, reference: Reference) -> Repository:
         """Return the repository that a reference names."""
@@ -39,6 +40,7 @@ class Stores:
                 reference,
                 max_manifest_bytes=self._options.max_manifest_bytes,
                 options=self._options.transfer,
+                memory=self._memory,
             )
         return found
 

@@ -199,7 +199,7 @@ def verified(stream: ByteStream, descriptor: Descriptor) -> BlobReader:
 class BytesStream:
     """A `ByteStream` over bytes in memory."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes | memoryview) -> None:
         self._view = memoryview(data)
 
     async def read(self, max_bytes: int, /) -> bytes:

@@ -1,8 +1,9 @@
 """Where pushed bytes come from: memory, a file, another store, or a function that writes them."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from pathlib import Path
+from typing import IO, Protocol, runtime_checkable
 
 import anyio
 from anyio import from_thread
@@ -12,8 +13,33 @@ from ..errors import UnsupportedError, single_error, storage_errors
 from ..spec import Descriptor
 from .meter import Meter
 from .reader import BytesStream, ByteStream, FileStream
-from .store import Downloader, Fetcher
+from .store import Downloader, Fetcher, Source
 from .threads import run_in_thread
+
+_SKIP_BYTES = 1 << 20
+
+
+@runtime_checkable
+class SeekableSource(Protocol):
+    """A source that can be opened in its middle without reading what is before."""
+
+    def open_at(self, offset: int) -> AbstractAsyncContextManager[ByteStream]:
+        """Open a stream at byte `offset`; past the end it is empty."""
+        ...
+
+
+@asynccontextmanager
+async def open_at(source: Source, offset: int) -> AsyncIterator[ByteStream]:
+    """Open any source at byte `offset`: at once where it can seek, else by reading up to there."""
+    if offset and isinstance(source, SeekableSource):
+        async with source.open_at(offset) as stream:
+            yield stream
+        return
+    async with source.open() as stream:
+        left = offset
+        while left and (data := await stream.read(min(left, _SKIP_BYTES))):
+            left -= len(data)
+        yield stream
 
 
 class BytesSource:
@@ -29,6 +55,11 @@ class BytesSource:
     async def open(self) -> AsyncIterator[ByteStream]:
         """Open a stream at the first byte."""
         yield BytesStream(self._data)
+
+    @asynccontextmanager
+    async def open_at(self, offset: int) -> AsyncIterator[ByteStream]:
+        """Open a stream at byte `offset`."""
+        yield BytesStream(memoryview(self._data)[offset:])
 
 
 class FileSource:
@@ -57,11 +88,26 @@ class FileSource:
         Raises:
             StorageError: the file cannot be opened or read.
         """
+        async with self.open_at(0) as stream:
+            yield stream
+
+    @asynccontextmanager
+    async def open_at(self, offset: int) -> AsyncIterator[ByteStream]:
+        """Open a stream at byte `offset`.
+
+        Raises:
+            StorageError: the file cannot be opened or read.
+        """
         with ExitStack() as stack:
+
+            def opened() -> IO[bytes]:
+                file = stack.enter_context(self._path.open("rb", buffering=0))
+                if offset:  # what is read in one go, such as a pipe, need not be able to seek
+                    file.seek(offset)
+                return file
+
             with storage_errors(f"read {self._path}"):
-                file = await run_in_thread(
-                    lambda: stack.enter_context(self._path.open("rb", buffering=0))
-                )
+                file = await run_in_thread(opened)
             yield _MappedStream(file.read, f"read {self._path}")
 
 

@@ -9,6 +9,7 @@ import anyio
 from ..content import Source
 from ..transport import Request, Scope, Transport
 from .capabilities import Capabilities
+from .memory import HostMemory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +20,8 @@ class Endpoint:
         transport: sends them.
         registry: host[:port] that is contacted.
         repository: name on it.
-        capabilities: what this registry was seen to support.
+        capabilities: what this repository was seen to support.
+        memory: what is known of the registry, by all its repositories.
         edits: held while a list of referrers is read, changed and written (D-95).
     """
 
@@ -27,6 +29,7 @@ class Endpoint:
     registry: str
     repository: str
     capabilities: Capabilities = field(default_factory=Capabilities)
+    memory: HostMemory = field(default_factory=HostMemory)
     edits: anyio.Lock = field(default_factory=anyio.Lock)
 
     @property

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -21,6 +22,7 @@ from ..transport import Transport
 from . import manifests, pages, referrers, upload
 from .download import is_saved, open_blob, save_blob
 from .endpoint import Endpoint
+from .memory import RegistryMemory
 from .options import TransferOptions
 
 DEFAULT_MAX_MANIFEST_BYTES = 4 << 20
@@ -35,6 +37,8 @@ class Repository:
         reference: names registry and repository; tag and digest in it are not looked at.
         max_manifest_bytes: largest manifest that is read.
         options: how blobs move.
+        memory: what is known of registries, shared by the repositories of one client; None is a
+            memory of its own.
     """
 
     def __init__(
@@ -44,10 +48,14 @@ class Repository:
         *,
         max_manifest_bytes: int = DEFAULT_MAX_MANIFEST_BYTES,
         options: TransferOptions | None = None,
+        memory: RegistryMemory | None = None,
     ) -> None:
         self.reference = Reference(registry=reference.registry, repository=reference.repository)
         self._endpoint = Endpoint(
-            transport=transport, registry=reference.host, repository=reference.repository
+            transport=transport,
+            registry=reference.host,
+            repository=reference.repository,
+            memory=(memory or RegistryMemory()).of(reference.host),
         )
         self._max_bytes = max_manifest_bytes
         self._options = options or TransferOptions()
@@ -80,6 +88,7 @@ class Repository:
         else:
             opened = open_blob(self._endpoint, descriptor, options=self._options)
         async with opened as reader:
+            self._saw(descriptor)
             yield reader
 
     async def download(
@@ -109,6 +118,7 @@ class Repository:
             meter=meter,
             durable=durable,
         )
+        self._saw(descriptor)
         return True
 
     async def exists(self, descriptor: Descriptor) -> bool:
@@ -122,14 +132,20 @@ class Repository:
             headers={"Accept": descriptor.media_type} if descriptor.is_document else None,
         )
         async with self._endpoint.transport.send(request) as response:
-            return response.status == 200
+            found = response.status == 200
+        if found:
+            self._saw(descriptor)
+        return found
 
     async def push(self, descriptor: Descriptor, source: Source) -> None:
         """Store content under its digest. A blob that is being pushed already is waited for.
 
+        A blob that was seen in another repository of the registry is taken over from there.
+
         Raises:
             IntegrityError: the source's bytes are not what `descriptor` says.
             RegistryError, TransportError: the registry refused, or could not be reached.
+            StorageError: `resume_uploads`, and what it keeps cannot be written.
         """
         if descriptor.is_document:
             await self.push_tagged(descriptor, source, descriptor.digest)
@@ -142,26 +158,49 @@ class Repository:
                 return
         ended = self._pushes[digest] = anyio.Event()
         try:
-            await upload.upload(
-                self._endpoint,
-                descriptor,
-                source,
-                chunk_bytes=self._options.chunk_bytes,
-                session=self._sessions.pop(digest, None),
-            )
+            if digest in self._sessions or not await self._taken_over(descriptor):
+                await upload.upload(
+                    self._endpoint,
+                    descriptor,
+                    source,
+                    options=self._options,
+                    session=self._sessions.pop(digest, None),
+                )
+                self._saw(descriptor)
         finally:
             del self._pushes[digest]
             ended.set()
+
+    async def _taken_over(self, descriptor: Descriptor) -> bool:
+        """Mount a blob from where this client saw it last."""
+        blobs, mine = self._endpoint.memory.blobs, self._endpoint.repository
+        place = blobs.elsewhere(descriptor.digest, mine)
+        if place is None:
+            return False
+        # A mount that fails leaves an upload that many registries do not let us cancel.
+        if not await upload.is_there(replace(self._endpoint, repository=place), descriptor):
+            blobs.forget(descriptor.digest, place)
+            return False
+        return await self.mount(descriptor, place)
+
+    def _saw(self, descriptor: Descriptor) -> None:
+        """Remember that a blob is here."""
+        if not descriptor.is_document:
+            self._endpoint.memory.blobs.add(descriptor.digest, self._endpoint.repository)
 
     async def push_stream(self, media_type: str, source: Source) -> Descriptor:
         """Store a blob, computing its digest while it is sent.
 
         Raises:
             RegistryError, TransportError: the registry refused, or could not be reached.
+            UnsupportedError: the registry takes whole blobs only, and this can be read only once.
+            StorageError: the same, and it cannot be written to a temporary file.
         """
-        return await upload.upload_stream(
-            self._endpoint, media_type, source, chunk_bytes=self._options.chunk_bytes
+        descriptor = await upload.upload_stream(
+            self._endpoint, media_type, source, options=self._options
         )
+        self._saw(descriptor)
+        return descriptor
 
     async def push_tagged(self, descriptor: Descriptor, source: Source, name: str) -> None:
         """Store a manifest and name it in one request.
@@ -243,6 +282,7 @@ class Repository:
             await self._delete_document(descriptor)
         else:
             await self._delete_content("blobs", descriptor.digest)
+            self._endpoint.memory.blobs.forget(descriptor.digest, self._endpoint.repository)
 
     async def _delete_document(self, descriptor: Descriptor) -> None:
         endpoint, limit = self._endpoint, self._max_bytes
@@ -280,12 +320,16 @@ class Repository:
         A refusal is no error: the blob is pushed then, through the session that the registry may
         have opened.
         """
+        blobs = self._endpoint.memory.blobs
         try:
             session = await upload.mount(self._endpoint, descriptor, from_repository)
         except (RegistryError, TransportError):
+            blobs.forget(descriptor.digest, from_repository)
             return False
         if session is None:
+            self._saw(descriptor)
             return True
+        blobs.forget(descriptor.digest, from_repository)
         self._sessions[descriptor.digest] = session
         return False
 

@@ -1,6 +1,7 @@
-"""Blobs to a registry: the session decides without I/O, the rest sends."""
+"""Blobs to a registry: session and plan decide without I/O, the rest sends."""
 
 from .blob import mount, upload, upload_stream
+from .opening import is_there
 from .session import UploadSession
 
-__all__ = ["UploadSession", "mount", "upload", "upload_stream"]
+__all__ = ["UploadSession", "is_there", "mount", "upload", "upload_stream"]

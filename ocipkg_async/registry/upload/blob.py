@@ -1,23 +1,29 @@
-"""Uploading a blob: open a session, send, close; what is left open is cancelled.
+"""Uploading a blob in the way that suits its source and its registry; what is left open is cancelled.
 
 Distribution-spec v1.1, "Pushing blobs". The default is one streamed PUT, the form every registry
 takes; a streamed PATCH where the digest is known only at the end, as container engines do it;
-chunks where asked. A failed PUT ends its session on some registries, and a failed stream cannot be
-taken up in the middle, so a new try opens a new session; failed chunks go on where they can.
+chunks where asked, where a registry demands them, or where an upload is to be resumable.
 """
 
+from contextlib import AsyncExitStack
+
 from ...content import Source
-from ...errors import DigestMismatchError, OCIError, RegistryError, TransportError
-from ...spec import Descriptor, Digest
+from ...spec import Descriptor
 from ...transport import Scope
 from ..endpoint import Endpoint
-from .chunks import send_chunks
+from ..options import TransferOptions
+from .kept import default_folder, kept_upload
+from .known import KnownUpload
 from .open_upload import OpenUpload
+from .parts import Parts
+from .plan import PATCH
 from .session import UploadSession
 from .sources import SentSource
+from .spool import measured
+from .streamed import PatchRefusedError, send_stream
 
-# What a registry that forgot an upload answers; a new session may go better (D-63).
-_SESSION_LOST = frozenset({404, 416})
+KEPT_BYTES = 8 << 20
+"""Smaller blobs are not worth a file: sending them again costs less than the trouble."""
 
 
 async def upload(
@@ -25,7 +31,7 @@ async def upload(
     descriptor: Descriptor,
     source: Source,
     *,
-    chunk_bytes: int | None = None,
+    options: TransferOptions,
     session: UploadSession | None = None,
 ) -> None:
     """Upload a blob whose digest is known.
@@ -33,30 +39,69 @@ async def upload(
     Args:
         endpoint: where to.
         descriptor: what it is.
-        source: its bytes; opened again for each try.
-        chunk_bytes: send PATCH chunks of this size instead of one PUT.
+        source: its bytes; opened again for each try, at the place from where they are needed.
+        options: how blobs move.
         session: one that is open already, from a mount that did not succeed.
 
     Raises:
         IntegrityError: the source's bytes are not what `descriptor` says.
         RegistryError, TransportError: the registry refused, or could not be reached.
+        StorageError: unfinished uploads are to be kept, and the folder for that cannot be used.
     """
-    sent = SentSource(source, descriptor)
-    await _repeat(endpoint, sent, descriptor.digest, chunk_bytes=chunk_bytes, session=session)
+    if not source.reopenable:
+        sent = SentSource(source, descriptor)
+        await send_stream(
+            endpoint, sent, descriptor.digest, chunk_bytes=options.chunk_bytes, session=session
+        )
+        return
+    async with AsyncExitStack() as stack:
+        kept = None
+        if options.resume_uploads and descriptor.size >= KEPT_BYTES:
+            try:
+                kept = await stack.enter_async_context(
+                    kept_upload(
+                        options.state or default_folder(),
+                        registry=endpoint.registry,
+                        repository=endpoint.repository,
+                        descriptor=descriptor,
+                    )
+                )
+            except BaseException:
+                if session is not None:
+                    await OpenUpload(endpoint, session).cancel()
+                raise
+        parts = Parts(source, descriptor)
+        await KnownUpload(
+            endpoint, descriptor, parts, options=options, session=session, kept=kept
+        ).run()
 
 
 async def upload_stream(
-    endpoint: Endpoint, media_type: str, source: Source, *, chunk_bytes: int | None = None
+    endpoint: Endpoint, media_type: str, source: Source, *, options: TransferOptions
 ) -> Descriptor:
     """Upload a blob whose digest is known only at its end; it is computed while sending.
 
+    A registry that takes whole blobs only gets it after it was read once, where need be into a
+    temporary file.
+
     Raises:
+        UnsupportedError: the registry turned out to be such a one when a source that can be read
+            only once was read already.
         RegistryError, TransportError: the registry refused, or could not be reached.
+        DiskFullError, StorageError: the temporary file cannot be written.
     """
-    sent = SentSource(source)
-    await _repeat(endpoint, sent, None, chunk_bytes=chunk_bytes)
-    digest, size = sent.result
-    return Descriptor(media_type=media_type, digest=digest, size=size)
+    if endpoint.memory.capabilities.known(PATCH) is not False:
+        sent = SentSource(source)
+        try:
+            await send_stream(endpoint, sent, None, chunk_bytes=options.chunk_bytes)
+        except PatchRefusedError:
+            pass
+        else:
+            digest, size = sent.result
+            return Descriptor(media_type=media_type, digest=digest, size=size)
+    async with measured(media_type, source) as (descriptor, again):
+        await upload(endpoint, descriptor, again, options=options)
+        return descriptor
 
 
 async def mount(
@@ -87,81 +132,3 @@ async def mount(
         if response.status == 201:
             return None
         return UploadSession.opened(response.url, response.headers)
-
-
-async def _repeat(
-    endpoint: Endpoint,
-    sent: SentSource,
-    digest: Digest | None,
-    *,
-    chunk_bytes: int | None,
-    session: UploadSession | None = None,
-) -> None:
-    """Try with a fresh session each time, until it succeeds or the budget of retries is used up."""
-    transport = endpoint.transport
-    budget = transport.budget()
-    while True:
-        opened = OpenUpload(endpoint, session or await _open(endpoint, digest))
-        session = None
-        try:
-            size = opened.session.chunk_bytes(chunk_bytes) if chunk_bytes else None
-            if size is not None:
-                rest: Source | bytes = await send_chunks(
-                    opened, sent, chunk_bytes=size, transport=transport, budget=budget
-                )
-            elif digest is not None:
-                rest = sent
-            else:
-                rest = b""
-                await opened.add_all(sent)
-            await opened.close(digest or _digest_of(sent), rest)
-        except BaseException as error:
-            await opened.cancel()
-            # A source that is a registry made its own retries.
-            if not isinstance(error, OCIError) or error is sent.failure:
-                raise
-            if digest is not None:
-                _raise_if_mismatch(error, digest)
-            if not sent.reopenable or not await transport.again(
-                budget, error, action="upload", also=_SESSION_LOST
-            ):
-                raise
-        else:
-            return
-
-
-async def _open(endpoint: Endpoint, digest: Digest | None) -> UploadSession:
-    other = digest is not None and digest.algorithm != "sha256"
-    # Without it a registry would have to hash the blob a second time (D-66).
-    query = {"digest-algorithm": digest.algorithm} if digest is not None and other else {}
-    request = endpoint.request(
-        "POST",
-        endpoint.url("blobs/uploads/", **query),
-        scopes=endpoint.push,
-        accept=frozenset({202}),
-        body=b"",
-    )
-    async with endpoint.transport.send(request) as response:
-        return UploadSession.opened(response.url, response.headers)
-
-
-def _digest_of(sent: SentSource) -> Digest:
-    """Return the digest of what was sent, which must be all there is.
-
-    A registry that answers early has a part; naming that part's digest would make it look whole.
-    """
-    if not sent.ended:
-        raise TransportError("the registry answered before it was sent the whole blob")
-    return sent.result[0]
-
-
-def _raise_if_mismatch(error: OCIError, digest: Digest) -> None:
-    if isinstance(error, RegistryError) and error.status == 400:
-        codes = {detail.code for detail in error.details}
-        if codes & {"DIGEST_INVALID", "SIZE_INVALID"}:
-            raise DigestMismatchError(
-                f"the registry found that the uploaded content is not {digest}",
-                expected=digest,
-                actual="another digest",
-                hint="the source changed while it was read, or its digest is wrong; push it again",
-            ) from error

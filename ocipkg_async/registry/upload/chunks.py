@@ -1,9 +1,10 @@
-"""Sending a blob as PATCH chunks, taking up where the registry says it stands."""
+"""Sending a source that is read once as PATCH chunks, each held in memory until it arrived."""
 
 from ...content import ByteStream, Source
 from ...errors import OCIError, ProtocolError, RegistryError, TransportError
 from ...transport import RetryBudget, Transport
 from .open_upload import OpenUpload
+from .plan import refusal
 
 # Rounds without progress before giving up: a server that keeps saying "not yet" never will.
 _MAX_ROUNDS = 5
@@ -21,7 +22,7 @@ async def send_chunks(
 ) -> bytes:
     """Send all but the last chunk.
 
-    A chunk is held in memory, twice for a moment.
+    A chunk is held in memory, twice for a moment; `Parts` is for sources that can be opened again.
 
     Returns:
         the last chunk, which travels in the closing PUT (D-58).
@@ -60,6 +61,8 @@ async def _send(
         try:
             await upload.add_chunk(chunk[before - start :])
         except (RegistryError, TransportError) as error:
+            if refusal(error, length=len(chunk), first=not start) is not None:
+                raise  # of its form: it would be refused anywhere
             await _find_place(upload, error, transport, budget)
             if upload.session.offset < start:
                 raise  # it lost earlier chunks, which are not at hand: only a new session helps

@@ -8,6 +8,7 @@ from ...spec import Digest
 from ...transport import Response, check_place, same_origin
 from ..digest_header import check_stated
 from ..endpoint import Endpoint
+from .parts import Part
 from .session import UploadSession
 from .sources import SentSource
 
@@ -16,7 +17,8 @@ _CANCEL_S = 5.0
 _OCTETS = {"Content-Type": "application/octet-stream"}
 # 201 for a chunk is ECR; others answer 200 or 204 (D-65).
 _TAKEN = frozenset({200, 201, 202, 204})
-_CLOSED = frozenset({200, 201, 204})
+# 202 to the PUT says that it may come to be; who gets it looks.
+_CLOSED = frozenset({200, 201, 202, 204})
 
 
 class OpenUpload:
@@ -42,6 +44,25 @@ class OpenUpload:
         response = await self._send("PATCH", accept=_TAKEN, body=body)
         self.session = self.session.streamed(response.url, response.headers, sent=body.result[1])
 
+    async def add_part(self, part: Part, *, counts_right: bool) -> None:
+        """Send a part, of which the registry may keep less.
+
+        Args:
+            part: what comes next.
+            counts_right: what the registry says to have is to be believed.
+        """
+        session = self.session
+        whole = not session.offset and part.last
+        response = await self._send(
+            "PATCH",
+            accept=_TAKEN,
+            body=part,
+            # All in one is a stream, which registries take that know no chunks (D-56).
+            content_range=None if whole else session.content_range(part.length),
+        )
+        moved = session.accepted if counts_right and not whole else session.streamed
+        self.session = moved(response.url, response.headers, sent=part.length)
+
     async def ask(self) -> bool:
         """Ask where it stands; return whether it can go on from there (D-61)."""
         response = await self._send("GET", accept=frozenset({200, 204}), retry=True)
@@ -49,8 +70,11 @@ class OpenUpload:
         self.session = resumed or self.session
         return resumed is not None
 
-    async def close(self, digest: Digest, rest: Source | bytes) -> None:
+    async def close(self, digest: Digest, rest: Source | bytes) -> bool:
         """Send what is left, and the digest of it all (D-58).
+
+        Returns:
+            whether the registry says that the blob is there now, not only that it shall be.
 
         Raises:
             DigestMismatchError: the registry says that it stored something else (D-65).
@@ -65,6 +89,7 @@ class OpenUpload:
             content_range=self.session.content_range(length or 0) if later else None,
         )
         check_stated(response.headers, digest, verb="stored")
+        return response.status != 202
 
     async def cancel(self) -> None:
         """Tell the registry to forget it, as far as it can be told (D-64)."""

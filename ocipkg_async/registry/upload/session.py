@@ -17,7 +17,7 @@ from ...transport import join_location
 _RANGE = re.compile(r"(?:bytes=)?0-(?P<last>[0-9]{1,19})", re.ASCII)
 _LENGTH = re.compile(r"[0-9]{1,19}", re.ASCII)
 MAX_CHUNK_BYTES = 128 << 20
-"""A registry that wants larger chunks gets the blob in one piece: a chunk must fit into memory."""
+"""Longest chunk that is held in memory. A registry that wants longer ones gets a stream in one piece."""
 
 
 class Headers(Protocol):
@@ -59,15 +59,15 @@ class UploadSession:
         length = int(minimum) if _LENGTH.fullmatch(minimum) else 0
         return cls(location=join_location(url, location), min_chunk_bytes=length)
 
-    def chunk_bytes(self, wanted: int) -> int | None:
-        """Return the size of a chunk: as wanted, but not below the registry's minimum.
+    def held_chunk_bytes(self, wanted: int) -> int | None:
+        """Return the size of a chunk that is held in memory: not below the registry's minimum.
 
         Returns:
-            None where the minimum is absurd: then nothing is cut into chunks.
+            None where the minimum does not fit into memory: then nothing is cut into chunks.
         """
         if self.min_chunk_bytes > MAX_CHUNK_BYTES:
             return None
-        return max(wanted, self.min_chunk_bytes)
+        return max(min(wanted, MAX_CHUNK_BYTES), self.min_chunk_bytes)
 
     def content_range(self, length: int) -> str:
         """Return the ``Content-Range`` of the next chunk: both ends inclusive, no unit (D-57)."""

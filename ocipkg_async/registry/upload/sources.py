@@ -1,4 +1,4 @@
-"""The body of an upload: watched, hashed or cut to the announced size while it is sent."""
+"""A source that is sent once from its beginning: watched, and hashed or measured meanwhile."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -29,6 +29,7 @@ class SentSource:
         self._descriptor = descriptor
         self._digester = Digester()
         self._ended = False
+        self._read_bytes = 0
         self.size: int | None = descriptor.size if descriptor else source.size
         self.reopenable = source.reopenable
         self.failure: OCIError | None = None
@@ -37,6 +38,11 @@ class SentSource:
     def ended(self) -> bool:
         """Whether it was read to its end; an empty one need not be."""
         return self._ended or self.size == 0
+
+    @property
+    def read_bytes(self) -> int:
+        """How much was read of it so far, by the try that got furthest."""
+        return self._read_bytes
 
     @property
     def result(self) -> tuple[Digest, int]:
@@ -58,6 +64,7 @@ class SentSource:
     async def note(self, data: bytes, before: int) -> int:
         """Check and hash the next piece; return how many bytes there were so far."""
         sent = before + len(data)
+        self._read_bytes = max(self._read_bytes, sent)
         self._ended = not data
         if self._descriptor is not None:
             self._check(self._descriptor, sent)

@@ -151,6 +151,7 @@ def test_d62_a_status_of_nothing_or_one_byte_does_not_resume(
     ("minimum", "wanted", "expected"),
     [
         (None, 100, 100),
+        (None, MAX_CHUNK_BYTES + 1, MAX_CHUNK_BYTES),
         ("0", 100, 100),
         ("99", 100, 100),
         ("5242880", 100, 5242880),
@@ -170,4 +171,4 @@ def test_d59_chunks_are_as_large_as_the_registry_wants(
     found = headers(Location="/u")
     if minimum is not None:
         found = headers(Location="/u", OCI_Chunk_Min_Length=minimum)
-    assert UploadSession.opened(POST, found).chunk_bytes(wanted) == expected
+    assert UploadSession.opened(POST, found).held_chunk_bytes(wanted) == expected
