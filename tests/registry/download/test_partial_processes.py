@@ -61,6 +61,7 @@ BLOCKS = [(at, min(at + BLOCK, SIZE)) for at in range(0, SIZE, BLOCK)]
 SEED = int(sys.argv[3])
 
 def write_for_ever(file, chance):
+    os.write(BEGUN, b"x")
     while True:
         start, stop = chance.choice(BLOCKS)
         cut = chance.randrange(start, stop)
@@ -87,12 +88,18 @@ async def end():
 chance = random.Random(SEED)
 claimed = [0]
 for kill in range(20):
+    begun, BEGUN = os.pipe()
     child = os.fork()
     if not child:
         anyio.run(write_and_die, chance)
-    time.sleep(chance.random() * 0.04)
+        os._exit(1)
+    os.close(BEGUN)
+    if kill % 4:
+        os.read(begun, 1)  # the others are killed before they write anything, or at once
+    time.sleep(chance.random() * 0.02)
     os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    os.close(begun)
     claimed.append(anyio.run(look))
     assert claimed[-1] >= claimed[-2], "it lost what was claimed"
     if claimed[-1] == SIZE:
