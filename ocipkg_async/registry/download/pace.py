@@ -10,6 +10,10 @@ from collections.abc import Callable
 START = 4
 """Connections at first: what most servers allow, and enough to see whether more may pay."""
 LIMIT = 16
+FAST_BYTES_PER_S = 300 << 20
+"""One connection that brings this is not held back by the line: more would only cost work here."""
+LOOK_S = 0.05
+"""How long the first connection runs alone, to see whether it is as fast as that."""
 STEP_EVERY_S = 0.5
 """Rates of shorter stretches say more about buffers than about the line."""
 FIRST_STEP_BYTES = 20 << 20
@@ -35,6 +39,8 @@ class Pace:
         self.target = fixed if fixed is not None else min(start, limit)
         self._adapts = fixed is None and limit > 1
         self._limit = self.target if fixed is not None else limit
+        self._looks = self._adapts
+        self._first_s: float | None = None
         self._moved = 0
         self._since_s: float | None = None
         self._since_moved = 0
@@ -42,6 +48,23 @@ class Pace:
         self._hold_s = HOLD_S
         self._not_up_before_s = 0.0
         self._not_down_before_s = 0.0
+
+    def allowed(self, now_s: float) -> int:
+        """Return how many connections may be open now.
+
+        Args:
+            now_s: monotonic seconds.
+        """
+        if not self._looks:
+            return self.target
+        if self._first_s is None:
+            self._first_s = now_s
+        if now_s - self._first_s < LOOK_S:
+            return 1
+        self._looks = False
+        if self._moved >= FAST_BYTES_PER_S * (now_s - self._first_s):
+            self.target = 1
+        return self.target
 
     def moved(self, length: int) -> None:
         """Count bytes that arrived."""

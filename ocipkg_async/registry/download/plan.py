@@ -149,13 +149,14 @@ class RangePlan:
         """How many parts are being fetched, each over a connection."""
         return len(self._active)
 
-    def take(self, *, below: int | None = None) -> Part | None:
+    def take(self, *, now_s: float, below: int | None = None) -> Part | None:
         """Return the next part to fetch, or None: there is none now.
 
         Args:
+            now_s: monotonic seconds.
             below: only parts that begin before this offset, for readers that keep them in memory.
         """
-        limit = self.pace.target if self._proven else 1
+        limit = self.pace.allowed(now_s) if self._proven else 1
         if not self._todo or self.active >= limit:
             return None
         start, stop = self._todo[0]

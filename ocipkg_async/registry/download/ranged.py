@@ -25,6 +25,7 @@ from ...errors import (
 from ...spec import Descriptor
 from ...transport import Request, Response, RetryBudget, failure_of
 from ..endpoint import Endpoint
+from .pace import LOOK_S
 from .plan import PROGRESS_BYTES, Part, RangePlan
 
 _AHEAD_BYTES = 1 << 20, 4 << 20
@@ -119,10 +120,10 @@ class RangedDownload:
                 async with anyio.create_task_group() as group:
                     while not (self._plan.complete or self._over):
                         self._changed = anyio.Event()
-                        while (part := self._plan.take(below=self._sink.below)) is not None:
+                        while (part := self._take_part()) is not None:
                             group.start_soon(self._fetch, part)
                         self._meter().connections = max(1, self._plan.active)
-                        with anyio.move_on_after(_TICK_S):
+                        with anyio.move_on_after(LOOK_S if self._plan.active == 1 else _TICK_S):
                             await self._changed.wait()
                         self._look_after()
                     group.cancel_scope.cancel()
@@ -132,6 +133,9 @@ class RangedDownload:
             raise
         if self._refused is not None:
             raise self._refused
+
+    def _take_part(self) -> Part | None:
+        return self._plan.take(now_s=time.monotonic(), below=self._sink.below)
 
     @property
     def _over(self) -> bool:

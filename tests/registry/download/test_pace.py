@@ -6,8 +6,10 @@ from collections.abc import Callable
 import pytest
 
 from ocipkg_async.registry.download.pace import (
+    FAST_BYTES_PER_S,
     FIRST_STEP_BYTES,
     LIMIT,
+    LOOK_S,
     START,
     STEP_EVERY_S,
     Pace,
@@ -89,3 +91,19 @@ def test_nothing_is_learnt_while_fewer_connections_are_open_than_wanted() -> Non
         pace.moved(10 * MIB)
         now_s += TICK_S
     assert pace.target == START
+
+
+def begin(pace: Pace, rate: float) -> int:
+    """Let the first connection bring `rate` bytes a second; return how many there are then."""
+    assert pace.allowed(100.0) == 1, "the first is looked at alone"
+    pace.moved(int(rate * LOOK_S))
+    return pace.allowed(100.001 + LOOK_S)
+
+
+def test_a_first_connection_that_is_fast_enough_stays_alone() -> None:
+    assert begin(Pace(), FAST_BYTES_PER_S * 1.1) == 1
+    assert begin(Pace(), FAST_BYTES_PER_S * 0.9) == START
+
+
+def test_a_number_that_was_asked_for_is_not_waited_with() -> None:
+    assert Pace(fixed=8).allowed(100.0) == 8

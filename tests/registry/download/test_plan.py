@@ -45,7 +45,7 @@ def answer(part: Part, size: int, **changed: str | None) -> dict[str, str | None
 def proven(size: int, **options: Any) -> tuple[RangePlan, Part]:
     """A plan whose probe was answered."""
     made = plan(size, **options)
-    probe = made.take()
+    probe = made.take(now_s=0.0)
     assert probe is not None
     assert made.answered(probe, 206, answer(probe, size), now_s=0.0) == "take"
     return made, probe
@@ -53,7 +53,7 @@ def proven(size: int, **options: Any) -> tuple[RangePlan, Part]:
 
 def take_all(made: RangePlan) -> list[Part]:
     parts = []
-    while (part := made.take()) is not None:
+    while (part := made.take(now_s=0.0)) is not None:
         parts.append(part)
     return parts
 
@@ -66,9 +66,9 @@ def finish(made: RangePlan, part: Part, now_s: float = 0.0) -> None:
 
 def test_the_first_range_is_the_probe() -> None:
     made = plan(100 * MIB)
-    probe = made.take()
+    probe = made.take(now_s=0.0)
     assert probe is not None
-    assert made.take() is None, "nobody knows yet whether ranges work"
+    assert made.take(now_s=0.0) is None, "nobody knows yet whether ranges work"
     made.answered(probe, 206, answer(probe, 100 * MIB), now_s=0.0)
     assert len(take_all(made)) == 3
 
@@ -76,12 +76,12 @@ def test_the_first_range_is_the_probe() -> None:
 def test_parts_have_8_to_16_mib_and_shrink_towards_the_end() -> None:
     made, probe = proven(64 * MIB)
     assert probe.stop == LEAST
-    large = plan(10 << 30).take()
+    large = plan(10 << 30).take(now_s=0.0)
     assert large is not None
     assert large.stop == LARGEST
     lengths = [probe.stop]
     finish(made, probe)
-    while (part := made.take()) is not None:
+    while (part := made.take(now_s=0.0)) is not None:
         lengths.append(part.stop - part.start)
         finish(made, part)
     assert sum(lengths) == 64 * MIB
@@ -107,7 +107,7 @@ def test_every_byte_is_fetched_once_whatever_breaks(
     active: list[Part] = []
     turn = 0
     while not made.complete:
-        while (part := made.take()) is not None:
+        while (part := made.take(now_s=0.0)) is not None:
             made.answered(part, 206, answer(part, size), now_s=0.0)
             active.append(part)
         assert len(active) == made.active <= connections
@@ -127,7 +127,7 @@ def test_every_byte_is_fetched_once_whatever_breaks(
 
 def test_a_200_is_the_whole_blob() -> None:
     made = plan(100)
-    probe = made.take()
+    probe = made.take(now_s=0.0)
     assert probe is not None
     assert made.answered(probe, 200, {}, now_s=0.0) == "whole"
 
@@ -148,14 +148,14 @@ def test_a_200_is_the_whole_blob() -> None:
 )
 def test_an_answer_that_brings_something_else_is_odd(headers: dict[str, str | None]) -> None:
     made = plan(100, connections=1, part_bytes=100)
-    probe = made.take()
+    probe = made.take(now_s=0.0)
     assert probe is not None
     assert made.answered(probe, 206, answer(probe, 100, **headers), now_s=0.0) == "odd"
 
 
 def test_a_length_that_is_not_told_is_no_fault() -> None:
     made = plan(100, connections=1, part_bytes=100)
-    probe = made.take()
+    probe = made.take(now_s=0.0)
     assert probe is not None
     told = answer(probe, 100, Content_Length=None, ETag=None)
     assert made.answered(probe, 206, told, now_s=0.0) == "take"
@@ -164,10 +164,10 @@ def test_a_length_that_is_not_told_is_no_fault() -> None:
 @pytest.mark.parametrize(("first", "second"), [('"a"', '"b"'), ('"a"', None), ('"a"', 'W/"a"')])
 def test_another_etag_is_odd(first: str, second: str | None) -> None:
     made = plan(100, part_bytes=10)
-    one = made.take()
+    one = made.take(now_s=0.0)
     assert one is not None
     assert made.answered(one, 206, answer(one, 100, ETag=first), now_s=0.0) == "take"
-    two = made.take()
+    two = made.take(now_s=0.0)
     assert two is not None
     assert made.answered(two, 206, answer(two, 100, ETag=second), now_s=0.0) == "odd"
 
@@ -176,24 +176,24 @@ def test_a_broken_part_goes_on_where_it_broke_before_others_begin() -> None:
     made, probe = proven(100, connections=2, part_bytes=10)
     made.moved(probe, 4, now_s=1.0)
     made.left(probe)
-    again = made.take()
+    again = made.take(now_s=0.0)
     assert again is not None
     assert (again.at, again.stop) == (4, 10)
 
 
 def test_a_reader_in_memory_keeps_parts_near() -> None:
     made, _ = proven(100, part_bytes=10)
-    second = made.take(below=20)
+    second = made.take(now_s=0.0, below=20)
     assert second is not None
-    assert made.take(below=20) is None
-    assert made.take(below=21) is not None
+    assert made.take(now_s=0.0, below=20) is None
+    assert made.take(now_s=0.0, below=21) is not None
 
 
 def test_a_received_part_frees_its_connection_and_is_not_complete() -> None:
     made, probe = proven(10, connections=1, part_bytes=5)
-    assert made.take() is None
+    assert made.take(now_s=0.0) is None
     made.received(probe)
-    last = made.take()
+    last = made.take(now_s=0.0)
     assert last is not None
     made.answered(last, 206, answer(last, 10), now_s=0.0)
     finish(made, last)
