@@ -1,0 +1,314 @@
+"""Faults that only a download in several ranges at once can meet, and going on in a later run."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+import pytest
+
+from faults.scene import CONNECTIONS, PART_BYTES, Content, Place, Scene, attempt, opened
+from faults.test_matrix import MINE, ended
+from faulty.faults import (
+    Amend,
+    Corrupt,
+    Cut,
+    Drip,
+    ExpireToken,
+    Fault,
+    Lengthen,
+    Redirect,
+    Refuse,
+    Shift,
+    Shorten,
+    Unrange,
+)
+from faulty.when import BLOBS, When
+from ocipkg_async import Client
+from ocipkg_async.errors import IntegrityError, OCIError, RegistryError, TransportError
+from token_server import TokenServer
+
+BLOB = "/blobs/sha256:"
+IN_FLIGHT = CONNECTIONS * PART_BYTES
+"""What is lost at most when everything that is on its way has to be thrown away."""
+BESIDE = replace(BLOBS, beside=1)
+STORAGE = replace(BLOBS, storage=True)
+SLOWLY = Drip(piece=PART_BYTES // 4, interval_s=0.01, when=replace(BLOBS, ranged=True))
+"""Ranges so slow that all connections are at work together."""
+
+Move = Callable[[Client, Scene, Content, str], Awaitable[object]]
+
+
+async def pull(client: Client, scene: Scene, content: Content, _name: str) -> object:
+    return await client.pull(scene.through(content.name), scene.out)
+
+
+async def copy(client: Client, scene: Scene, content: Content, name: str) -> object:
+    return await client.copy(scene.through(content.name), scene.around(name))
+
+
+moves = pytest.mark.parametrize("move", [pull, copy])
+
+
+async def run(move: Move, scene: Scene, content: Content, name: str = "") -> OCIError | None:
+    """Do it with a client of its own."""
+    async with scene.client() as client:
+        return await attempt(lambda: move(client, scene, content, name))
+
+
+async def arrived(move: Move, scene: Scene, content: Content, name: str) -> bool:
+    """Whether all of it is where it was to go; if not, then nothing is."""
+    if move is pull:
+        seen = scene.visible()
+        assert seen in (MINE, MINE | content.files)
+        return seen != MINE
+    at = await scene.at(name)
+    assert at in (None, content.files)
+    ended(scene, name)
+    return at is not None
+
+
+async def test_without_faults_every_byte_comes_once_over_all_connections(
+    origin: Place, folder: Path, large: Content
+) -> None:
+    async with opened(origin, folder, SLOWLY) as scene:
+        assert await run(pull, scene, large) is None
+        assert await arrived(pull, scene, large, "")
+        blobs = [one for one in scene.proxy.exchanges if BLOB in one.target]
+        assert sum(one.sent for one in blobs) == large.size
+        assert all(one.status == 206 and one.sent <= PART_BYTES for one in blobs)
+        assert len({one.connection for one in blobs}) == CONNECTIONS
+
+
+@moves
+@pytest.mark.parametrize("status", [403, 429])
+async def test_a_server_that_refuses_further_connections_gets_one(
+    *, move: Move, status: int, origin: Place, folder: Path, large: Content, repository_name: str
+) -> None:
+    faults = SLOWLY, Refuse(status=status, code="TOOMANYREQUESTS", when=BESIDE)
+    async with opened(origin, folder, *faults) as scene:
+        assert await run(move, scene, large, repository_name) is None
+        assert await arrived(move, scene, large, repository_name)
+        hits = scene.proxy.hits
+        assert 1 <= hits[f"refuse {status}"] < CONNECTIONS
+        good = [one.sent for one in scene.proxy.exchanges if one.status == 206]
+        assert sum(good) == large.size
+
+
+@moves
+async def test_one_part_that_stalls_keeps_no_other_from_moving(
+    move: Move, origin: Place, folder: Path, large: Content, repository_name: str
+) -> None:
+    stalled = When(path=BLOB, covers=PART_BYTES * 3 // 2)
+    async with opened(origin, folder, Cut(at=1000, how="stall", when=stalled)) as scene:
+        assert await run(move, scene, large, repository_name) is None
+        assert await arrived(move, scene, large, repository_name)
+        assert scene.proxy.hits == {"cut stall": 1}
+        assert scene.proxy.sent(BLOB) <= large.size + PART_BYTES
+
+
+@moves
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
+async def test_a_signed_url_dies_while_all_parts_are_in_flight(
+    *, move: Move, status: int, origin: Place, folder: Path, large: Content, repository_name: str
+) -> None:
+    faults = (
+        SLOWLY,
+        Redirect(requests=CONNECTIONS, status=status),
+        Cut(at=PART_BYTES // 2, when=replace(STORAGE, times=CONNECTIONS)),
+    )
+    async with opened(origin, folder, *faults) as scene:
+        assert await run(move, scene, large, repository_name) is None
+        assert await arrived(move, scene, large, repository_name)
+        hits = scene.proxy.hits
+        assert hits["cut close"] == CONNECTIONS
+        assert hits[f"expired {status}"] >= 1
+        assert scene.proxy.sent(BLOB) <= large.size + CONNECTIONS * PART_BYTES
+        # It is not the registry that is asked for each part.
+        assert hits["redirect"] < sum(one.storage for one in scene.proxy.exchanges)
+
+
+@moves
+async def test_signed_urls_that_live_shorter_than_a_part_takes(
+    move: Move, origin: Place, folder: Path, large: Content, repository_name: str
+) -> None:
+    faults = SLOWLY, Redirect(lifetime_s=0.05)
+    async with opened(origin, folder, *faults) as scene:
+        assert await run(move, scene, large, repository_name) is None
+        assert await arrived(move, scene, large, repository_name)
+        assert scene.proxy.sent(BLOB) == large.size
+
+
+@pytest.mark.interop
+async def test_storage_never_sees_the_token(guarded: Place, folder: Path, large: Content) -> None:
+    async with opened(guarded, folder, Redirect(requests=3)) as scene:
+        assert await run(pull, scene, large) is None  # storage would answer 400
+        assert await arrived(pull, scene, large, "")
+
+
+@pytest.mark.interop
+@moves
+async def test_one_new_token_is_enough_for_all_parts(
+    *,
+    move: Move,
+    guarded: Place,
+    token_server: TokenServer,
+    folder: Path,
+    large: Content,
+    repository_name: str,
+) -> None:
+    faults = SLOWLY, ExpireToken(when=When(path=BLOB, skip=CONNECTIONS))
+    async with opened(guarded, folder, *faults) as scene:
+        assert await run(move, scene, large, repository_name) is None
+        asked = [
+            request
+            for request in token_server.requests
+            if any(large.name in scope for scope in request.scopes)
+        ]
+        assert len(asked) == 2
+        assert 1 <= scene.proxy.hits["expiretoken"] <= CONNECTIONS
+        assert await arrived(move, scene, large, repository_name)
+
+
+ODD: dict[str, Fault] = {
+    "200 to the second range": Unrange(when=replace(BLOBS, ranged=True, skip=1, times=1)),
+    "206 of other offsets to the second": Shift(by=-1000, when=When(path=BLOB, skip=1)),
+    "another ETag": Amend(headers={"ETag": '"other"'}, when=When(path=BLOB, skip=1)),
+    "no ETag": Amend(remove=("ETag",), when=When(path=BLOB, skip=1)),
+    "no Content-Range": Amend(remove=("Content-Range",), when=When(path=BLOB, skip=1)),
+    "another total": Amend(
+        headers={"Content-Range": "bytes {first}-{last}/{total}0"}, when=When(path=BLOB, skip=1)
+    ),
+    "longer than its range": Lengthen(by=10, when=When(path=BLOB, skip=1)),
+    "416": Refuse(status=416, when=When(path=BLOB, skip=1)),
+    "a multipart": Amend(
+        headers={"Content-Type": "multipart/byteranges; boundary=x"},
+        remove=("Content-Range",),
+        when=When(path=BLOB, skip=1),
+    ),
+}
+
+
+@moves
+@pytest.mark.parametrize("fault", ODD.values(), ids=ODD.keys())
+async def test_an_answer_that_does_not_fit_the_first_one(
+    *, move: Move, fault: Fault, origin: Place, folder: Path, large: Content, repository_name: str
+) -> None:
+    """The whole blob comes after all, and nothing of that answer gets into it."""
+    wrong = Corrupt(offset=PART_BYTES + 5, when=When(path=BLOB, skip=1))
+    faults = (fault,) if isinstance(fault, Unrange) else (fault, wrong)
+    async with opened(origin, folder, SLOWLY, *faults) as scene:
+        assert await run(move, scene, large, repository_name) is None
+        assert await arrived(move, scene, large, repository_name)
+        assert any(name != "drip" for name in scene.proxy.hits)
+        # The first part, and what was in flight; at the end of a part, what came next as well.
+        lost = PART_BYTES + IN_FLIGHT * (2 if isinstance(fault, Lengthen) else 1)
+        assert scene.proxy.sent(BLOB) <= large.size + lost
+
+
+@moves
+@pytest.mark.parametrize("how", ["close", "reset"])
+async def test_more_breaks_than_connections(
+    *, move: Move, how: str, origin: Place, folder: Path, large: Content, repository_name: str
+) -> None:
+    cut = Cut(
+        at=PART_BYTES // 3,
+        how="reset" if how == "reset" else "close",
+        when=replace(BLOBS, times=CONNECTIONS + 2),
+    )
+    async with opened(origin, folder, cut) as scene:
+        assert await run(move, scene, large, repository_name) is None
+        assert await arrived(move, scene, large, repository_name)
+        hits = scene.proxy.hits.total()
+        assert hits == CONNECTIONS + 2
+        assert scene.proxy.sent(BLOB) <= large.size + hits * (PART_BYTES // 3)
+
+
+@moves
+async def test_a_part_that_ends_too_early(
+    move: Move, origin: Place, folder: Path, large: Content, repository_name: str
+) -> None:
+    async with opened(origin, folder, Shorten(at=1000, when=When(path=BLOB, skip=2))) as scene:
+        assert await run(move, scene, large, repository_name) is None
+        assert await arrived(move, scene, large, repository_name)
+        assert scene.proxy.sent(BLOB) <= large.size + 1000
+
+
+async def test_the_next_run_fetches_only_what_never_came(
+    origin: Place, folder: Path, large: Content
+) -> None:
+    never = Refuse(status=503, when=When(path=BLOB, covers=PART_BYTES * 5 // 2, times=None))
+    async with opened(origin, folder, never) as scene:
+        error = await run(pull, scene, large)
+        assert isinstance(error, RegistryError)
+        assert not await arrived(pull, scene, large, "")
+        first = sum(one.sent for one in scene.proxy.exchanges if one.status == 206)
+        scene.proxy.clear()
+        assert await run(pull, scene, large) is None
+        assert await arrived(pull, scene, large, "")
+        assert scene.proxy.sent(BLOB) == large.size - first
+
+
+@pytest.mark.parametrize("skip", [1, 4, 7])
+async def test_a_run_that_breaks_off_and_one_that_goes_on_under_further_faults(
+    skip: int, origin: Place, folder: Path, large: Content
+) -> None:
+    async with opened(
+        origin, folder, Cut(at=10_000, how="reset", when=replace(BLOBS, skip=skip))
+    ) as scene:
+        scene.proxy.inject(Refuse(status=503, when=replace(BLOBS, skip=skip + 1)))
+        error = await run(pull, scene, large)
+        assert isinstance(error, TransportError | RegistryError)
+        assert not await arrived(pull, scene, large, "")
+        first = sum(one.sent for one in scene.proxy.exchanges if one.status == 206)
+        scene.proxy.clear()
+        scene.proxy.inject(Cut(at=10_000, when=replace(BLOBS, times=3)))
+        assert await run(pull, scene, large) is None
+        assert await arrived(pull, scene, large, "")
+        hits = scene.proxy.hits.total()
+        assert first + scene.proxy.sent(BLOB) <= large.size + (1 + hits) * PART_BYTES
+
+
+async def test_a_run_that_is_cancelled_and_one_that_goes_on(
+    origin: Place, folder: Path, large: Content
+) -> None:
+    async with opened(origin, folder, SLOWLY) as scene:
+        async with scene.client() as client:
+            with anyio.CancelScope() as scope:
+                async with anyio.create_task_group() as group:
+                    group.start_soon(client.pull, scene.through(large.name), scene.out)
+                    while scene.proxy.sent(BLOB) < large.size // 2:  # noqa: ASYNC110
+                        await anyio.sleep(0.001)
+                    scope.cancel()
+        with anyio.fail_after(5):
+            await scene.proxy.settle()
+        assert not await arrived(pull, scene, large, "")
+        scene.proxy.clear()
+        assert await run(pull, scene, large) is None
+        assert await arrived(pull, scene, large, "")
+        assert scene.proxy.sent(BLOB) <= large.size // 2 + IN_FLIGHT
+
+
+async def test_a_wrong_byte_of_an_earlier_run_is_found_and_fetched_again(
+    origin: Place, folder: Path, large: Content
+) -> None:
+    """It costs the blob once more, in the same run."""
+    async with opened(origin, folder, Corrupt(offset=5)) as scene:
+        scene.proxy.inject(Cut(at=0, when=replace(BLOBS, skip=4)))
+        assert isinstance(await run(pull, scene, large), TransportError)
+        assert scene.proxy.hits["corrupt"] == 1
+        scene.proxy.clear()
+        assert await run(pull, scene, large) is None
+        assert await arrived(pull, scene, large, "")
+        assert large.size <= scene.proxy.sent(BLOB) < 2 * large.size
+
+
+async def test_wrong_content_leaves_nothing_for_later(
+    origin: Place, folder: Path, large: Content
+) -> None:
+    async with opened(origin, folder, Corrupt(offset=PART_BYTES + 5)) as scene:
+        assert isinstance(await run(pull, scene, large), IntegrityError)
+        assert not await arrived(pull, scene, large, "")
+        scene.proxy.clear()
+        assert await run(pull, scene, large) is None
+        assert scene.proxy.sent(BLOB) == large.size
