@@ -64,8 +64,8 @@ class Downloader(Protocol):
     ) -> bool:
         """Write a blob to `path`, where it appears by rename when it is whole and verified.
 
-        What is unfinished lies beside `path` under hidden names, and is kept there for the next
-        call, of this process or another. While another process works on the same file, this waits.
+        What is unfinished lies near `path` under hidden names, and is kept there for the next call,
+        of this process or another. While another process works on the same file, this waits.
 
         Args:
             descriptor: the blob.
