@@ -65,7 +65,6 @@ DECIDING = (
     "transport/auth/scope.py",
     "transport/auth/token.py",
     "transport/credentials/docker_config.py",
-    "transport/rate.py",
     "transport/backoff.py",
     "transport/redirect.py",
     "transport/responses.py",
