@@ -67,8 +67,9 @@ async def _open_ranged(
     endpoint: Endpoint, descriptor: Descriptor, options: TransferOptions
 ) -> AsyncIterator[BlobReader]:
     part_bytes = options.part_bytes or PART_BYTES[0]
-    # Who reads decides the rate, so there is nothing to adapt to; what is ahead is in memory.
+    # What is ahead of the reader is in memory, which bounds the connections.
     most = options.connections or min(START, max(1, WINDOW_BYTES // part_bytes))
+    pace = Pace(fixed=options.connections, start=most, limit=most)
     window = max(WINDOW_BYTES, most * part_bytes) if options.connections else WINDOW_BYTES
     transport = endpoint.transport
     budget = transport.budget()
@@ -77,7 +78,7 @@ async def _open_ranged(
     ranged = RangedDownload(
         endpoint,
         descriptor,
-        plan=RangePlan(descriptor.size, pace=Pace(fixed=most), part_bytes=part_bytes),
+        plan=RangePlan(descriptor.size, pace=pace, part_bytes=part_bytes),
         sink=sink,
         budget=budget,
         meter=lambda: reader.meter,
