@@ -54,6 +54,8 @@ class Outcome:
 
 
 RIGHT = Outcome(right=True)
+CUT = 5000
+"""Where connections break."""
 
 
 def fails(*errors: type[OCIError]) -> Outcome:
@@ -83,7 +85,7 @@ class Read:
     pull: Outcome = RIGHT
     many: Outcome = RIGHT
     copy: Outcome = RIGHT
-    again: int = PART_BYTES
+    again: int = CUT
     guarded: bool = False
 
 
@@ -99,7 +101,6 @@ class Write:
         again: how many bytes one hit may cause to be sent again, at most.
         guarded: the registry wants tokens; then only docker-registry is pushed to.
         chunk_bytes: blobs go in PATCH chunks of this size.
-        orphans: sessions that the client cannot know of, and so cannot end.
     """
 
     name: str
@@ -109,14 +110,13 @@ class Write:
     again: int = LARGE_BYTES
     guarded: bool = False
     chunk_bytes: int | None = None
-    orphans: int = 0
 
 
 THRICE = replace(BLOBS, times=3)
 ONCE = replace(BLOBS, times=1)
 SECOND = replace(BLOBS, times=1, skip=1)
 RANGED = replace(BLOBS, ranged=True)
-DROP = Cut(at=5000, when=THRICE)
+DROP = Cut(at=CUT, when=THRICE)
 """What makes any client ask for a range."""
 UNUSABLE = (ProtocolError, IntegrityError)
 """What a registry that contradicts itself, or the descriptor, comes to."""
@@ -137,9 +137,9 @@ NOTHING_BUT: tuple[tuple[How, type[OCIError]], ...] = (
 READS = [
     # The connection.
     Read(name="drop", faults=(DROP,)),
-    Read(name="truncated", faults=(Cut(at=5000, how="end", when=THRICE),)),
-    Read(name="reset", faults=(Cut(at=5000, how="reset", when=THRICE),)),
-    Read(name="stall", faults=(Cut(at=5000, how="stall", when=replace(BLOBS, times=2)),)),
+    Read(name="truncated", faults=(Cut(at=CUT, how="end", when=THRICE),)),
+    Read(name="reset", faults=(Cut(at=CUT, how="reset", when=THRICE),)),
+    Read(name="stall", faults=(Cut(at=CUT, how="stall", when=replace(BLOBS, times=2)),)),
     Read(name="drip", faults=(Drip(piece=8192, interval_s=0.001, when=THRICE),)),
     Read(name="answer lost", faults=(LoseAnswer(when=THRICE),)),
     *(
@@ -187,7 +187,7 @@ READS = [
             name=f"signed URL dies with {status}",
             faults=(
                 Redirect(requests=1, status=status),
-                Cut(at=5000, when=replace(THRICE, storage=True)),
+                Cut(at=CUT, when=replace(THRICE, storage=True)),
             ),
         )
         for status in (400, 401, 403)
@@ -222,6 +222,7 @@ READS = [
         pull=either(*UNUSABLE),
         many=either(*UNUSABLE),
         copy=either(*UNUSABLE),
+        again=PART_BYTES,
     ),
     Read(
         name="missing Content-Range",
@@ -229,6 +230,7 @@ READS = [
         pull=either(*UNUSABLE),
         many=either(*UNUSABLE),
         copy=either(*UNUSABLE),
+        again=PART_BYTES,
     ),
     Read(name="200 for every range", faults=(DROP, Unrange(when=RANGED)), again=LARGE_BYTES),
     Read(
@@ -237,6 +239,7 @@ READS = [
         pull=either(*UNUSABLE),
         many=either(*UNUSABLE),
         copy=either(*UNUSABLE),
+        again=PART_BYTES,
     ),
     Read(
         name="other offsets under the right header",
@@ -252,13 +255,15 @@ READS = [
         pull=either(*UNUSABLE),
         many=either(*UNUSABLE),
         copy=either(*UNUSABLE),
+        again=PART_BYTES,
     ),
     Read(
         name="complete answer that is shorter",
-        faults=(Shorten(at=5000, when=BLOBS),),
+        faults=(Shorten(at=CUT, when=BLOBS),),
         pull=either(TransportError, IntegrityError),
         many=either(TransportError, IntegrityError),
         copy=either(TransportError, IntegrityError),
+        again=PART_BYTES,
     ),
     Read(
         name="ETag that changes",
@@ -275,6 +280,7 @@ READS = [
             pull=fails(*UNUSABLE),
             many=fails(*UNUSABLE),
             copy=fails(*UNUSABLE),
+            again=PART_BYTES,
         )
         for by in (1000, -1000)
     ),
@@ -290,11 +296,11 @@ NEXT = When(method="PUT|PATCH|GET|HEAD", path=UPLOADS, skip=1)
 
 WRITES = [
     # The connection.
-    Write(name="drop", faults=(CutUpload(at=5000, when=TWICE),)),
-    Write(name="reset", faults=(CutUpload(at=5000, how="reset", when=TWICE),)),
-    Write(name="stall", faults=(CutUpload(at=5000, how="stall", hold_s=2, when=PUT),)),
+    Write(name="drop", faults=(CutUpload(at=CUT, when=TWICE),)),
+    Write(name="reset", faults=(CutUpload(at=CUT, how="reset", when=TWICE),)),
+    Write(name="stall", faults=(CutUpload(at=CUT, how="stall", hold_s=2, when=PUT),)),
     Write(name="answer to PUT lost", faults=(LoseAnswer(when=PUT),)),
-    Write(name="answer to POST lost", faults=(LoseAnswer(when=POST),), orphans=1),
+    Write(name="answer to POST lost", faults=(LoseAnswer(when=POST),)),
     Write(
         name="nothing but drops",
         faults=(CutUpload(at=0, when=replace(BODY, times=None)),),
@@ -319,19 +325,19 @@ WRITES = [
     Write(name="token expires before PUT", faults=(ExpireToken(when=PUT),), guarded=True),
     Write(
         name="token expires in a cut transfer",
-        faults=(CutUpload(at=5000, when=PUT), ExpireToken(when=NEXT)),
+        faults=(CutUpload(at=CUT, when=PUT), ExpireToken(when=NEXT)),
         guarded=True,
     ),
     # Sessions.
     Write(name="session vanishes", faults=(Forget(when=PUT),)),
     Write(
         name="session vanishes after a cut",
-        faults=(CutUpload(at=5000, when=PUT), Forget(when=NEXT)),
+        faults=(CutUpload(at=CUT, when=PUT), Forget(when=NEXT)),
     ),
     # Chunks.
     Write(
         name="chunk dropped",
-        faults=(CutUpload(at=5000, when=replace(PATCH, skip=2)),),
+        faults=(CutUpload(at=CUT, when=replace(PATCH, skip=2)),),
         chunk_bytes=PART_BYTES,
     ),
     Write(
@@ -347,7 +353,7 @@ WRITES = [
     Write(name="range that sticks", faults=(StickRange(),), chunk_bytes=PART_BYTES),
     Write(
         name="range that sticks, and a cut",
-        faults=(StickRange(), CutUpload(at=5000, when=replace(PATCH, skip=3))),
+        faults=(StickRange(), CutUpload(at=CUT, when=replace(PATCH, skip=3))),
         chunk_bytes=PART_BYTES,
     ),
     Write(name="limit that is not met", faults=(PatchLimit(),), chunk_bytes=PART_BYTES),
