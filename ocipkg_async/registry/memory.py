@@ -9,6 +9,9 @@ from .capabilities import Capabilities
 MAX_BLOBS = 4096
 """How many blobs of one registry are remembered: some hundred bytes each."""
 
+STREAM_BYTES = 32 << 20
+"""Four parts in memory, whatever the blobs' size; of several blobs each has a share."""
+
 
 class SeenBlobs:
     """In which repository of a registry a blob was seen last."""
@@ -35,6 +38,22 @@ class SeenBlobs:
         return None if place == repository else place
 
 
+class StreamWindow:
+    """How far all blobs that are read as streams may run ahead of their readers, in memory together.
+
+    Attributes:
+        open: how many such blobs there are now.
+    """
+
+    def __init__(self, *, size: int = STREAM_BYTES) -> None:
+        self.open = 0
+        self._size = size
+
+    def share(self) -> int:
+        """Return the bytes for one of them."""
+        return self._size // max(1, self.open)
+
+
 @dataclass(frozen=True, slots=True)
 class HostMemory:
     """What is known of one registry.
@@ -42,10 +61,12 @@ class HostMemory:
     Attributes:
         capabilities: how it takes uploads; see `upload.plan`.
         blobs: where its blobs are.
+        window: memory for blobs that are fetched ahead of their readers.
     """
 
     capabilities: Capabilities = field(default_factory=Capabilities)
     blobs: SeenBlobs = field(default_factory=SeenBlobs)
+    window: StreamWindow = field(default_factory=StreamWindow)
 
 
 class RegistryMemory:

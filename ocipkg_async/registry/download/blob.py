@@ -18,13 +18,14 @@ from ...events import Warned
 from ...spec import Descriptor, Digest
 from ...transport import RetryBudget
 from ..endpoint import Endpoint
+from ..memory import STREAM_BYTES
 from ..options import TransferOptions
 from .file_sink import FileSink
 from .pace import START, Pace
 from .partial import PartialFile, partial_file
 from .plan import PARALLEL_BYTES, PART_BYTES, RangePlan
 from .ranged import RangedDownload, RangesRefusedError
-from .stream_sink import WINDOW_BYTES, StreamSink
+from .stream_sink import StreamSink
 from .whole import open_whole
 
 RESUME_BYTES = 8 << 20
@@ -68,12 +69,12 @@ async def _open_ranged(
 ) -> AsyncIterator[BlobReader]:
     part_bytes = options.part_bytes or PART_BYTES[0]
     # What is ahead of the reader is in memory, which bounds the connections.
-    most = options.connections or min(START, max(1, WINDOW_BYTES // part_bytes))
+    most = options.connections or min(START, max(1, STREAM_BYTES // part_bytes))
     pace = Pace(fixed=options.connections, start=most, limit=most)
-    window = max(WINDOW_BYTES, most * part_bytes) if options.connections else WINDOW_BYTES
-    transport = endpoint.transport
+    least = most * part_bytes if options.connections else part_bytes
+    transport, shared = endpoint.transport, endpoint.memory.window
     budget = transport.budget()
-    sink = StreamSink(window_bytes=window)
+    sink = StreamSink(window_bytes=lambda: max(least, shared.share()))
     reader = BlobReader(sink, descriptor)
     ranged = RangedDownload(
         endpoint,
@@ -97,13 +98,17 @@ async def _open_ranged(
         else:
             sink.end()
 
-    with single_error():
-        async with anyio.create_task_group() as group:
-            group.start_soon(run)
-            await sink.begun.wait()
-            sink.check()
-            yield reader
-            group.cancel_scope.cancel()
+    shared.open += 1
+    try:
+        with single_error():
+            async with anyio.create_task_group() as group:
+                group.start_soon(run)
+                await sink.begun.wait()
+                sink.check()
+                yield reader
+                group.cancel_scope.cancel()
+    finally:
+        shared.open -= 1
 
 
 async def _pump_whole(

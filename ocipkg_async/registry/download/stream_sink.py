@@ -6,12 +6,12 @@ import anyio
 
 from ...errors import OCIError
 
-WINDOW_BYTES = 32 << 20
-"""How far fetching may run ahead of the reader: four parts in memory, whatever the blob's size."""
-
 
 class StreamSink:
     """The sink of a download that is read as a stream, and the stream.
+
+    Args:
+        window_bytes: returns how far fetching may run ahead of the reader now.
 
     Attributes:
         position: how much was read.
@@ -19,7 +19,7 @@ class StreamSink:
         on_read: called when the reader went on, so that there is room again.
     """
 
-    def __init__(self, *, window_bytes: int = WINDOW_BYTES) -> None:
+    def __init__(self, *, window_bytes: Callable[[], int]) -> None:
         self.position = 0
         self.begun = anyio.Event()
         self.on_read: Callable[[], None] = lambda: None
@@ -33,7 +33,7 @@ class StreamSink:
     @property
     def below(self) -> int | None:
         """Where the last part may begin now."""
-        return self.position + self._window_bytes
+        return self.position + self._window_bytes()
 
     async def put(self, offset: int, pieces: Sequence[bytes]) -> None:
         """Keep bytes until they are read; those that were read already are dropped."""
@@ -47,7 +47,7 @@ class StreamSink:
 
     async def room(self, offset: int) -> None:
         """Wait until the reader is near enough."""
-        while offset >= self.position + self._window_bytes:
+        while offset >= self.position + self._window_bytes():
             self._read = anyio.Event()
             await self._read.wait()
 

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -401,20 +401,27 @@ async def test_another_etag_between_parts_fetches_it_whole(get: Get) -> None:
     assert server.seen[-1].headers.get("Range") is None
 
 
-async def test_a_reader_that_waits_bounds_what_is_fetched() -> None:
-    """Only a window is in memory, whatever the size of the blob."""
+@pytest.mark.parametrize("readers", [1, 4])
+async def test_readers_that_wait_bound_what_is_fetched(readers: int) -> None:
+    """Only a window is in memory, whatever the number and size of the blobs."""
     size = 1600 * PART
     async with watched() as server, opened(server.host, transfer=RANGED) as repository:
         descriptor, data = await push_blob(repository, size)
         server.log.clear()
-        async with repository.fetch(descriptor) as reader:
-            first = await reader.read(PART)
+        async with AsyncExitStack() as stack:
+            opened_ = [
+                await stack.enter_async_context(repository.fetch(descriptor))
+                for _ in range(readers)
+            ]
             before = -1
             while sent(server) != before:
                 before = sent(server)
                 await anyio.sleep(0.2)
-            assert before < (32 << 20) + (CONNECTIONS + 1) * PART < size
-            rest = [first]
-            while piece := await reader.read():
-                rest.append(piece)
-        assert b"".join(rest) == data
+            # The first to open had all of the window for a moment.
+            window = 2 * (32 << 20) if readers > 1 else 32 << 20
+            assert before < window + readers * (CONNECTIONS + 1) * PART < size
+            for reader in opened_:
+                pieces = []
+                while piece := await reader.read():
+                    pieces.append(piece)
+                assert b"".join(pieces) == data
