@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ...errors import ProtocolError
+from ...transport import TransportOptions
 from .pace import Pace
 
 PART_BYTES = 8 << 20, 16 << 20
@@ -51,6 +52,11 @@ def check_content_range(value: str | None, *, first: int, last: int, size: int) 
             f"{(value or 'no Content-Range')[:100]!r}",
             hint="a cache or proxy before the registry may be broken; try again later",
         )
+
+
+def is_capped(options: TransportOptions) -> bool:
+    """Whether a rate so low was asked for that crawling is no sign of anything."""
+    return options.bytes_per_s is not None and options.bytes_per_s < 64 * CRAWL_BYTES_PER_S
 
 
 class Crawl:

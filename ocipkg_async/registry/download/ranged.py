@@ -26,7 +26,7 @@ from ...spec import Descriptor
 from ...transport import Request, Response, RetryBudget, failure_of
 from ..endpoint import Endpoint
 from .pace import LOOK_S
-from .plan import PROGRESS_BYTES, Part, RangePlan
+from .plan import PROGRESS_BYTES, Part, RangePlan, is_capped
 
 _AHEAD_BYTES = 1 << 20, 4 << 20
 """Least and most of one connection that is handed on at once, and received meanwhile (twice that)."""
@@ -156,7 +156,7 @@ class RangedDownload:
         for part in self._plan.stalled(now_s):
             if part in self._scopes:
                 self._scopes[part].cancel()
-        if self._plan.crawls(now_s):
+        if self._plan.crawls(now_s) and not is_capped(self._endpoint.transport.options):
             for scope in self._scopes.values():
                 scope.cancel()
 
@@ -284,10 +284,14 @@ class RangedDownload:
             self._refused = RangesRefusedError()  # more than its range: whose bytes are these?
 
     async def _gather(self, response: Response, left: int, pieces: list[bytes]) -> int:
-        """Receive enough for one hop to a worker thread, or all that is left; return how much."""
+        """Receive enough for one hop to a worker thread, or all that is left; return how much.
+
+        A slow line's bytes are handed on several times a second all the same, so that they count
+        as progress, and are not lost with the connection.
+        """
         wanted = min(self._ahead_bytes, left)
-        length = 0
-        while length < wanted:
+        length, until_s = 0, time.monotonic() + _TICK_S
+        while length < wanted and (not length or time.monotonic() < until_s):
             data = await response.body.read(left - length)
             if not data:
                 raise TransportError(f"a range of {self._descriptor.digest.short} ended too early")

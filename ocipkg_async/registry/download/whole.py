@@ -9,7 +9,7 @@ from ...errors import RegistryError, TimedOutError, TransportError
 from ...spec import Descriptor
 from ...transport import Response, RetryBudget
 from ..endpoint import Endpoint
-from .plan import PROGRESS_BYTES, Crawl, check_content_range
+from .plan import PROGRESS_BYTES, Crawl, check_content_range, is_capped
 
 _SKIP_BYTES = 1 << 20
 
@@ -77,7 +77,8 @@ class _BlobStream:
             try:
                 response = self._response or await self._resume()
                 data = await response.body.read(max_bytes)
-                if self._crawl.noticed(time.monotonic(), self._offset + len(data)):
+                crawls = self._crawl.noticed(time.monotonic(), self._offset + len(data))
+                if crawls and not is_capped(self._endpoint.transport.options):
                     raise TimedOutError(f"{self._what} stood still")
             except (TransportError, RegistryError) as error:
                 await self.close()
