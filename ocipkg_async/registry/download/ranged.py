@@ -123,9 +123,9 @@ class RangedDownload:
                         while (part := self._take_part()) is not None:
                             group.start_soon(self._fetch, part)
                         self._meter().connections = max(1, self._plan.active)
+                        self._look_after()  # now: between two parts fewer are active
                         with anyio.move_on_after(LOOK_S if self._plan.active == 1 else _TICK_S):
                             await self._changed.wait()
-                        self._look_after()
                     group.cancel_scope.cancel()
         except BaseException:
             if self._refused is not None and self._refused.held is not None:
