@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from faults.scene import LARGE_BYTES, SMALL_BYTES, SMALL_COUNT, Content, Place, credentials
+from faults.scene import (
+    LARGE_BYTES,
+    PART_BYTES,
+    SMALL_BYTES,
+    SMALL_COUNT,
+    Content,
+    Place,
+    credentials,
+)
 from ocipkg_async import ClientOptions
 from ocipkg_async.server import EmbeddedRegistry
 from ocipkg_async.sync import Client
@@ -29,6 +37,12 @@ def large() -> Content:
 def many() -> Content:
     """Many small blobs."""
     return _content("faults/many", {f"{n}.bin": SMALL_BYTES for n in range(SMALL_COUNT)})
+
+
+@pytest.fixture(scope="session")
+def several() -> Content:
+    """Several blobs that are large enough for ranges."""
+    return _content("faults/several", {f"{n}.bin": 5 * PART_BYTES + n for n in range(4)})
 
 
 def _docker_place(registry: RunningRegistry) -> Place:
@@ -54,11 +68,12 @@ def origin(
     tmp_path_factory: pytest.TempPathFactory,
     large: Content,
     many: Content,
+    several: Content,
 ) -> Place:
     """What is pulled from: docker-registry where it is installed, else our own registry."""
     name = "plain_registry" if find("docker-registry") else "threaded_registry"
     registry: RunningRegistry = request.getfixturevalue(name)
-    _filled(registry, tmp_path_factory.mktemp("origin"), large, many)
+    _filled(registry, tmp_path_factory.mktemp("origin"), large, many, several)
     return (
         _docker_place(registry) if registry.log else Place(registry=registry, uploads=lambda _: [])
     )
@@ -76,9 +91,9 @@ def guarded(
     return _docker_place(token_registry)
 
 
-@pytest.fixture(params=["embedded", pytest.param("docker-registry", marks=pytest.mark.interop)])
+@pytest.fixture
 async def destination(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
-    """What is pushed to: our own registry, and docker-registry."""
+    """What is pushed to: ``embedded`` is our own registry, else it is docker-registry."""
     if request.param == "docker-registry":
         yield _docker_place(request.getfixturevalue("plain_registry"))
         return

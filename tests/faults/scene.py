@@ -31,6 +31,9 @@ ANSWER_S = 1.0
 NET_S = 30.0
 """Nothing takes so long that does not hang."""
 
+MINE = {"mine.txt": b"mine"}
+"""What lies in the output folder before."""
+
 RETRY = RetryPolicy(attempts=5, first_wait_s=0.01, longest_wait_s=0.02, deadline_s=10)
 
 
@@ -97,7 +100,7 @@ class Scene:
     stalls: bool = False
 
     @asynccontextmanager
-    async def client(self) -> AsyncIterator[Client]:
+    async def client(self, *, connections_per_host: int = 16) -> AsyncIterator[Client]:
         options = ClientOptions(
             store=self.folder / "store",
             transfer=TransferOptions(
@@ -105,6 +108,7 @@ class Scene:
             ),
             transport=TransportOptions(
                 retry=RETRY,
+                connections_per_host=connections_per_host,
                 read_timeout_s=SILENCE_S if self.stalls else NET_S,
                 answer_timeout_s=ANSWER_S if self.stalls else NET_S,
             ),
@@ -199,3 +203,15 @@ async def attempt(action: Callable[[], object]) -> OCIError | None:
         except OCIError as error:
             return error
     return None
+
+
+def ended(scene: Scene, name: str, *, given_up: int = 0) -> None:
+    """Check that no upload session is open that the client could have ended.
+
+    Args:
+        scene: what happened.
+        name: the repository.
+        given_up: blobs that may have been about to open one when another blob failed.
+    """
+    left, lost = scene.left_open(name)
+    assert left <= lost + given_up, [str(one) for one in scene.proxy.exchanges]

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from faults.scene import SMALL_BYTES, Content, Place, Scene, attempt, opened
-from faults.table import READS, WRITES, Outcome, Read, Write
+from faults.outcomes import Outcome
+from faults.reads import READS, Read
+from faults.scene import MINE, SMALL_BYTES, Content, Place, Scene, attempt, ended, opened
+from faults.writes import WRITES, Write
 from ocipkg_async.errors import OCIError
-
-MINE = {"mine.txt": b"mine"}
 
 reads = pytest.mark.parametrize(
     "row",
@@ -17,7 +17,21 @@ reads = pytest.mark.parametrize(
         for row in READS
     ],
 )
-writes = pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in WRITES])
+writes = pytest.mark.parametrize(
+    ("row", "destination"),
+    [
+        pytest.param(
+            row,
+            registry,
+            id=f"{registry}-{row.name}",
+            marks=() if registry == "embedded" else pytest.mark.interop,
+        )
+        for row in WRITES
+        for registry in ("embedded", "docker-registry")
+        if not (row.guarded and registry == "embedded")  # which has no tokens
+    ],
+    indirect=["destination"],
+)
 
 
 def check(outcome: Outcome, error: OCIError | None) -> bool:
@@ -37,18 +51,6 @@ def bounded(moved: int, scene: Scene, *, once: int, again: int) -> None:
     assert moved <= once + hits * again, [str(one) for one in scene.proxy.exchanges]
 
 
-def ended(scene: Scene, name: str, *, given_up: int = 0) -> None:
-    """Check that no upload session is open that the client could have ended.
-
-    Args:
-        scene: what happened.
-        name: the repository.
-        given_up: blobs that may have been about to open one when another blob failed.
-    """
-    left, lost = scene.left_open(name)
-    assert left <= lost + given_up, [str(one) for one in scene.proxy.exchanges]
-
-
 @pytest.fixture
 def source(row: Read, request: pytest.FixtureRequest) -> Place:
     place: Place = request.getfixturevalue("guarded" if row.guarded else "origin")
@@ -57,11 +59,7 @@ def source(row: Read, request: pytest.FixtureRequest) -> Place:
 
 @pytest.fixture
 def target(row: Write, destination: Place, request: pytest.FixtureRequest) -> Place:
-    if not row.guarded:
-        return destination
-    if destination.registry.log is None:
-        pytest.skip("our own registry has no tokens")
-    place: Place = request.getfixturevalue("guarded")
+    place: Place = request.getfixturevalue("guarded") if row.guarded else destination
     return place
 
 

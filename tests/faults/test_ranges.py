@@ -1,19 +1,16 @@
-"""Faults that only a download in several ranges at once can meet, and going on in a later run."""
+"""Faults that only a download in several ranges at once can meet."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
-import anyio
 import pytest
 
-from faults.scene import CONNECTIONS, PART_BYTES, Content, Place, Scene, attempt, opened
-from faults.test_matrix import MINE, ended
+from faults.moving import BLOB, IN_FLIGHT, SLOWLY, Move, arrived, moves, pull, run
+from faults.scene import CONNECTIONS, PART_BYTES, Content, Place, attempt, opened
 from faulty.faults import (
     Amend,
     Corrupt,
     Cut,
-    Drip,
     ExpireToken,
     Fault,
     Lengthen,
@@ -25,48 +22,10 @@ from faulty.faults import (
 )
 from faulty.when import BLOBS, When
 from faulty.wire import PIECE_BYTES
-from ocipkg_async import Client
-from ocipkg_async.errors import IntegrityError, OCIError, RegistryError, TransportError
 from token_server import TokenServer
 
-BLOB = "/blobs/sha256:"
-IN_FLIGHT = CONNECTIONS * PART_BYTES
-"""What is lost at most when everything that is on its way has to be thrown away."""
 BESIDE = replace(BLOBS, beside=1)
 STORAGE = replace(BLOBS, storage=True)
-SLOWLY = Drip(piece=PART_BYTES // 4, interval_s=0.01, when=replace(BLOBS, ranged=True))
-"""Ranges so slow that all connections are at work together."""
-
-Move = Callable[[Client, Scene, Content, str], Awaitable[object]]
-
-
-async def pull(client: Client, scene: Scene, content: Content, _name: str) -> object:
-    return await client.pull(scene.through(content.name), scene.out)
-
-
-async def copy(client: Client, scene: Scene, content: Content, name: str) -> object:
-    return await client.copy(scene.through(content.name), scene.around(name))
-
-
-moves = pytest.mark.parametrize("move", [pull, copy])
-
-
-async def run(move: Move, scene: Scene, content: Content, name: str = "") -> OCIError | None:
-    """Do it with a client of its own."""
-    async with scene.client() as client:
-        return await attempt(lambda: move(client, scene, content, name))
-
-
-async def arrived(move: Move, scene: Scene, content: Content, name: str) -> bool:
-    """Whether all of it is where it was to go; if not, then nothing is."""
-    if move is pull:
-        seen = scene.visible()
-        assert seen in (MINE, MINE | content.files)
-        return seen != MINE
-    at = await scene.at(name)
-    assert at in (None, content.files)
-    ended(scene, name, given_up=0 if at else 1)
-    return at is not None
 
 
 async def test_without_faults_every_byte_comes_once_over_all_connections(
@@ -79,6 +38,19 @@ async def test_without_faults_every_byte_comes_once_over_all_connections(
         assert sum(one.sent for one in blobs) == large.size
         assert all(one.status == 206 and one.sent <= PART_BYTES for one in blobs)
         assert len({one.connection for one in blobs}) == CONNECTIONS
+
+
+@pytest.mark.parametrize("cut", [False, True])
+async def test_several_large_blobs_share_the_connections_to_a_host(
+    cut: bool, origin: Place, folder: Path, several: Content
+) -> None:
+    faults = (SLOWLY, Cut(at=1000, when=replace(BLOBS, skip=3, times=3)))[: 1 + cut]
+    async with opened(origin, folder, *faults) as scene:
+        async with scene.client(connections_per_host=5) as client:
+            assert await attempt(lambda: pull(client, scene, several, "")) is None
+        assert await arrived(pull, scene, several, "")
+        assert scene.brought <= several.size + scene.proxy.hits["cut close"] * 1000
+        assert CONNECTIONS <= scene.proxy.most_open <= 5
 
 
 @moves
@@ -233,83 +205,3 @@ async def test_a_part_that_ends_too_early(
         assert await run(move, scene, large, repository_name) is None
         assert await arrived(move, scene, large, repository_name)
         assert scene.brought <= large.size + 1000
-
-
-async def test_the_next_run_fetches_only_what_never_came(
-    origin: Place, folder: Path, large: Content
-) -> None:
-    never = Refuse(status=503, when=When(path=BLOB, covers=PART_BYTES * 5 // 2, times=None))
-    async with opened(origin, folder, never) as scene:
-        error = await run(pull, scene, large)
-        assert isinstance(error, RegistryError)
-        assert not await arrived(pull, scene, large, "")
-        first = scene.brought
-        scene.proxy.clear()
-        assert await run(pull, scene, large) is None
-        assert await arrived(pull, scene, large, "")
-        assert scene.brought == large.size - first
-
-
-@pytest.mark.parametrize("skip", [1, 4, 7])
-async def test_a_run_that_breaks_off_and_one_that_goes_on_under_further_faults(
-    skip: int, origin: Place, folder: Path, large: Content
-) -> None:
-    async with opened(
-        origin, folder, Cut(at=10_000, how="reset", when=replace(BLOBS, skip=skip))
-    ) as scene:
-        scene.proxy.inject(Refuse(status=503, when=replace(BLOBS, skip=skip + 1)))
-        error = await run(pull, scene, large)
-        assert isinstance(error, TransportError | RegistryError)
-        assert not await arrived(pull, scene, large, "")
-        first = scene.brought
-        scene.proxy.clear()
-        scene.proxy.inject(Cut(at=10_000, when=replace(BLOBS, times=3)))
-        assert await run(pull, scene, large) is None
-        assert await arrived(pull, scene, large, "")
-        hits = scene.proxy.hits.total()
-        assert first + scene.brought <= large.size + (1 + hits) * PART_BYTES
-
-
-async def test_a_run_that_is_cancelled_and_one_that_goes_on(
-    origin: Place, folder: Path, large: Content
-) -> None:
-    async with opened(origin, folder, SLOWLY) as scene:
-        async with scene.client() as client:
-            with anyio.CancelScope() as scope:
-                async with anyio.create_task_group() as group:
-                    group.start_soon(client.pull, scene.through(large.name), scene.out)
-                    while scene.brought < large.size // 2:  # noqa: ASYNC110
-                        await anyio.sleep(0.001)
-                    scope.cancel()
-        with anyio.fail_after(5):
-            await scene.proxy.settle()
-        assert not await arrived(pull, scene, large, "")
-        scene.proxy.clear()
-        assert await run(pull, scene, large) is None
-        assert await arrived(pull, scene, large, "")
-        assert scene.brought <= large.size // 2 + IN_FLIGHT
-
-
-async def test_a_wrong_byte_of_an_earlier_run_is_found_and_fetched_again(
-    origin: Place, folder: Path, large: Content
-) -> None:
-    """It costs the blob once more, in the same run."""
-    async with opened(origin, folder, Corrupt(offset=5)) as scene:
-        scene.proxy.inject(Cut(at=0, when=replace(BLOBS, skip=4)))
-        assert isinstance(await run(pull, scene, large), TransportError)
-        assert scene.proxy.hits["corrupt"] == 1
-        scene.proxy.clear()
-        assert await run(pull, scene, large) is None
-        assert await arrived(pull, scene, large, "")
-        assert large.size <= scene.brought < 2 * large.size
-
-
-async def test_wrong_content_leaves_nothing_for_later(
-    origin: Place, folder: Path, large: Content
-) -> None:
-    async with opened(origin, folder, Corrupt(offset=PART_BYTES + 5)) as scene:
-        assert isinstance(await run(pull, scene, large), IntegrityError)
-        assert not await arrived(pull, scene, large, "")
-        scene.proxy.clear()
-        assert await run(pull, scene, large) is None
-        assert scene.brought == large.size

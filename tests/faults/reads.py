@@ -1,33 +1,27 @@
-"""Every fault, and how each kind of transfer ends under it. Read it as documentation.
-
-A cell is `RIGHT`, `fails(error)`, or `either(error)` where both are good.
-"""
+"""Every fault on the way from a registry, and how each kind of transfer ends under it."""
 
 from dataclasses import dataclass, replace
 
+from faults.outcomes import CUT, RIGHT, Outcome, burst, either, fails
 from faults.scene import LARGE_BYTES, PART_BYTES
 from faulty.faults import (
     Amend,
     Corrupt,
     Cut,
-    CutUpload,
     Drip,
     ExpireToken,
     Fault,
-    Forget,
     How,
     Lengthen,
     LoseAnswer,
-    PatchLimit,
     Redirect,
     Refuse,
     Resize,
     Shift,
     Shorten,
-    StickRange,
     Unrange,
 )
-from faulty.when import BLOBS, When
+from faulty.when import BLOBS
 from ocipkg_async.errors import (
     DeniedError,
     IntegrityError,
@@ -38,32 +32,6 @@ from ocipkg_async.errors import (
     TimedOutError,
     TransportError,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a transfer may end.
-
-    Attributes:
-        right: with the right bytes.
-        error: or with this error.
-    """
-
-    right: bool
-    error: type[OCIError] | tuple[type[OCIError], ...] = ()
-
-
-RIGHT = Outcome(right=True)
-CUT = 5000
-"""Where connections break."""
-
-
-def fails(*errors: type[OCIError]) -> Outcome:
-    return Outcome(right=False, error=errors)
-
-
-def either(*errors: type[OCIError]) -> Outcome:
-    return Outcome(right=True, error=errors)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,29 +57,6 @@ class Read:
     guarded: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Write:
-    """Faults on the way to a registry.
-
-    Attributes:
-        name: of the test.
-        faults: what goes wrong.
-        push: how a push of a large file and some small ones ends.
-        copy: how a copy to there ends.
-        again: how many bytes one hit may cause to be sent again, at most.
-        guarded: the registry wants tokens; then only docker-registry is pushed to.
-        chunk_bytes: blobs go in PATCH chunks of this size.
-    """
-
-    name: str
-    faults: tuple[Fault, ...]
-    push: Outcome = RIGHT
-    copy: Outcome = RIGHT
-    again: int = LARGE_BYTES
-    guarded: bool = False
-    chunk_bytes: int | None = None
-
-
 THRICE = replace(BLOBS, times=3)
 ONCE = replace(BLOBS, times=1)
 SECOND = replace(BLOBS, times=1, skip=1)
@@ -120,12 +65,6 @@ DROP = Cut(at=CUT, when=THRICE)
 """What makes any client ask for a range."""
 UNUSABLE = (ProtocolError, IntegrityError)
 """What a registry that contradicts itself, or the descriptor, comes to."""
-
-
-def burst(when: When) -> tuple[Fault, ...]:
-    """One server error after the other."""
-    statuses = (500, 502, 503, 504)
-    return tuple(Refuse(status=s, when=replace(when, skip=n)) for n, s in enumerate(statuses))
 
 
 NOTHING_BUT: tuple[tuple[How, type[OCIError]], ...] = (
@@ -283,85 +222,5 @@ READS = [
             again=PART_BYTES,
         )
         for by in (1000, -1000)
-    ),
-]
-
-UPLOADS = r"/blobs/uploads/."
-PUT = When(method="PUT", path=UPLOADS)
-TWICE = replace(PUT, times=2)
-PATCH = When(method="PATCH", path=UPLOADS)
-POST = When(method="POST", path="/blobs/uploads/")
-BODY = When(method="PUT|PATCH", path=UPLOADS)
-NEXT = When(method="PUT|PATCH|GET|HEAD", path=UPLOADS, skip=1)
-
-WRITES = [
-    # The connection.
-    Write(name="drop", faults=(CutUpload(at=CUT, when=TWICE),)),
-    Write(name="reset", faults=(CutUpload(at=CUT, how="reset", when=TWICE),)),
-    Write(name="stall", faults=(CutUpload(at=CUT, how="stall", hold_s=2, when=PUT),)),
-    Write(name="answer to PUT lost", faults=(LoseAnswer(when=PUT),)),
-    Write(name="answer to POST lost", faults=(LoseAnswer(when=POST),)),
-    Write(
-        name="nothing but drops",
-        faults=(CutUpload(at=0, when=replace(BODY, times=None)),),
-        push=fails(TransportError),
-        copy=fails(TransportError),
-    ),
-    # Refusals.
-    Write(name="burst of 429", faults=(Refuse(status=429, when=TWICE),)),
-    Write(name="500, 502, 503 and 504", faults=burst(PUT)),
-    Write(
-        name="503 after the body",
-        faults=(Refuse(status=503, read_body=True, when=TWICE),),
-    ),
-    Write(name="429 to POST", faults=(Refuse(status=429, retry_after_s=0, when=POST),)),
-    Write(
-        name="429 for an hour",
-        faults=(Refuse(status=429, retry_after_s=3600, when=replace(PUT, times=None)),),
-        push=fails(RateLimitedError),
-        copy=fails(RateLimitedError),
-    ),
-    # Tokens.
-    Write(name="token expires before PUT", faults=(ExpireToken(when=PUT),), guarded=True),
-    Write(
-        name="token expires in a cut transfer",
-        faults=(CutUpload(at=CUT, when=PUT), ExpireToken(when=NEXT)),
-        guarded=True,
-    ),
-    # Sessions.
-    Write(name="session vanishes", faults=(Forget(when=PUT),)),
-    Write(
-        name="session vanishes after a cut",
-        faults=(CutUpload(at=CUT, when=PUT), Forget(when=NEXT)),
-    ),
-    # Chunks.
-    Write(
-        name="chunk dropped",
-        faults=(CutUpload(at=CUT, when=replace(PATCH, skip=2)),),
-        chunk_bytes=PART_BYTES,
-    ),
-    Write(
-        name="session vanishes between chunks",
-        faults=(Forget(when=replace(PATCH, skip=2)),),
-        chunk_bytes=PART_BYTES,
-    ),
-    Write(
-        name="answer to a chunk lost",
-        faults=(LoseAnswer(when=replace(PATCH, skip=2)),),
-        chunk_bytes=PART_BYTES,
-    ),
-    Write(name="range that sticks", faults=(StickRange(),), chunk_bytes=PART_BYTES),
-    Write(
-        name="range that sticks, and a cut",
-        faults=(StickRange(), CutUpload(at=CUT, when=replace(PATCH, skip=3))),
-        chunk_bytes=PART_BYTES,
-    ),
-    Write(name="limit that is not met", faults=(PatchLimit(),), chunk_bytes=PART_BYTES),
-    Write(
-        name="limit for chunks",
-        faults=(PatchLimit(max_bytes=64 << 10),),
-        push=either(RegistryError),
-        copy=either(RegistryError),
-        chunk_bytes=PART_BYTES,
     ),
 ]
