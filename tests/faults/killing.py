@@ -1,0 +1,215 @@
+"""Kills the program when it has moved so many bytes, and measures what that costs.
+
+How far a process is stands in ``/proc/<pid>/io``: bytes that it read from files and wrote to them,
+sockets left aside. So a kill hits a place in the transfer, not a time on a machine.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Literal
+
+from ocipkg_async.registry.download import journal
+from ocipkg_async.spec import Descriptor
+
+KILLS = int(os.environ.get("OCIPKG_TEST_KILLS", "5"))
+MIB = 1 << 20
+SIZE = int(os.environ.get("OCIPKG_TEST_KILL_MIB", "64")) * MIB
+SEED = int(os.environ.get("OCIPKG_TEST_SEED", "0")) or int.from_bytes(os.urandom(4))
+LIMIT_S = 120.0
+_LATE_S = 0.05
+_PIECE_BYTES = 1 << 20
+
+Counts = Literal["rchar", "wchar"]
+
+
+def watches() -> bool:
+    """Whether this system tells what a process has moved."""
+    return os.access("/proc/self/io", os.R_OK) and os.access("/proc/net/tcp", os.R_OK)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spot:
+    """Where to kill.
+
+    Attributes:
+        at: when so many bytes were moved.
+        after_s: so much later still, for what comes behind the last byte.
+    """
+
+    at: int
+    after_s: float = 0.0
+
+
+def draw(chance: Random, *, start: int, stop: int, late: bool) -> Spot:
+    """Return a place between `start` and `stop`, all alike, or one behind the last byte."""
+    if late:
+        # Somewhat before the end: a run's few other reads and writes differ a little.
+        return Spot(at=max(0, stop - 2 * MIB), after_s=chance.uniform(0, _LATE_S))
+    return Spot(at=int(chance.uniform(start, stop)))
+
+
+class Run:
+    """One run of the program, in a session of its own."""
+
+    def __init__(self, *args: object, output: Path) -> None:
+        self._output = output
+        with output.open("wb") as file:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "ocipkg_async", *map(str, args)],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def moved(self, counts: Counts) -> int | None:
+        """Bytes that it read or wrote, or None: it has ended."""
+        try:
+            text = Path(f"/proc/{self._process.pid}/io").read_text()
+        except (OSError, ValueError):
+            return None
+        found = re.search(rf"^{counts}: (\d+)$", text, re.MULTILINE)
+        return int(found[1]) if found else None
+
+    def killed(self, spot: Spot, counts: Counts) -> bool:
+        """Kill it there; return whether it was in time."""
+        deadline = time.monotonic() + LIMIT_S
+        try:
+            while self._process.poll() is None and (self.moved(counts) or 0) < spot.at:
+                assert time.monotonic() < deadline, self._output.read_text()
+                time.sleep(0.0005)
+            time.sleep(spot.after_s)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            code = self._process.wait(LIMIT_S)
+        assert code in {-signal.SIGKILL, 0}, self._output.read_text()
+        return code != 0
+
+    def finish(self, counts: Counts) -> int:
+        """Let it come to its end, which must be good; return what it moved, nearly."""
+        deadline, moved = time.monotonic() + LIMIT_S, 0
+        try:
+            while self._process.poll() is None:
+                moved = max(moved, self.moved(counts) or 0)
+                assert time.monotonic() < deadline, self._output.read_text()
+                time.sleep(0.001)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            code = self._process.wait(LIMIT_S)
+        assert code == 0, self._output.read_text()
+        return moved
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the kills of one test came to."""
+
+    what: str
+    kills: int = 0
+    late: int = 0
+    finished: int = 0
+    lost: int = 0
+    worst: int = 0
+
+    def note(self, lost: int, *, late: bool) -> None:
+        """Count a kill and what it cost."""
+        self.kills += 1
+        self.late += late
+        self.lost += lost
+        self.worst = max(self.worst, lost)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what}: seed {SEED}, {SIZE // MIB} MiB, {self.kills} kills ({self.late} behind"
+            f" the last byte), {self.finished} finished runs, {self.lost / MIB:.1f} MiB moved twice,"
+            f" {self.worst / MIB:.1f} MiB by the worst"
+        )
+
+
+def write_random(path: Path, size: int, chance: Random) -> str:
+    """Write bytes that do not repeat; return their SHA-256 in hex."""
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        for left in range(size, 0, -_PIECE_BYTES):
+            piece = chance.randbytes(min(left, _PIECE_BYTES))
+            file.write(piece)
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def journaled(folder: Path, blob: Descriptor, original: Path) -> int:
+    """Bytes that an unfinished download below `folder` says to have; they must be there."""
+    files = [path for path in folder.rglob(f".partial-sha256-{blob.digest.encoded}.journal")]
+    total = 0
+    for file in files:
+        data = file.with_name(file.name.removesuffix(".journal"))
+        for start, stop in journal.parse(
+            file.read_bytes(), blob, length=data.stat().st_size if data.exists() else 0
+        ):
+            with data.open("rb") as have, original.open("rb") as wanted:
+                have.seek(start)
+                wanted.seek(start)
+                for at in range(start, stop, _PIECE_BYTES):
+                    length = min(_PIECE_BYTES, stop - at)
+                    assert have.read(length) == wanted.read(length), f"wrong bytes from {at} on"
+            total += stop - start
+    return total
+
+
+class ServedBytes:
+    """What docker-registry sent of a blob, by its log."""
+
+    _LINE = re.compile(
+        r"http\.request\.method=GET .*http\.request\.uri=\"?(\S+?)\"? .*written=(\d+)"
+    )
+
+    def __init__(self, log: Path, host: str, blob: Descriptor) -> None:
+        self._log = log
+        self._port = int(host.rpartition(":")[2])
+        self._blob = f"/blobs/{blob.digest}"
+        self._read = log.stat().st_size
+
+    def new(self) -> int:
+        """Bytes since it was asked last; waits until nobody is served any more."""
+        wait_for(lambda: not list(_served(self._port)))
+        with self._log.open("rb") as file:
+            file.seek(self._read)
+            text = file.read().decode(errors="replace")
+        self._read += len(text.encode())
+        lines = (line for line in text.splitlines() if "response completed" in line)
+        found = filter(None, map(self._LINE.search, lines))
+        return sum(int(one[2]) for one in found if one[1].endswith(self._blob))
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LIMIT_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def _served(port: int) -> Iterator[str]:
+    """Connections of a server on loopback that are not over for it."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        words = line.split()
+        state = int(words[3], 16)
+        # 1 is established, 4, 5, 8, 9 and 11 are on their way to be closed; 6 is only remembered.
+        if int(words[1].rpartition(":")[2], 16) == port and state in {1, 4, 5, 8, 9, 11}:
+            yield line
