@@ -140,7 +140,7 @@ async def kept_upload(
         version=VERSION,
         registry=registry,
         repository=repository,
-        digest=descriptor.digest,
+        digest=str(descriptor.digest),
         size=descriptor.size,
         location="",
         offset=0,

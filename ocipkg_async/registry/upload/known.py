@@ -15,10 +15,10 @@ from ...errors import (
 )
 from ...events import Warned
 from ...spec import Descriptor
-from ...transport import failure_of
 from ..endpoint import Endpoint
 from ..options import TransferOptions
 from ..quirks import quirks_of
+from .asking import WORTH_ASKING_BYTES, Standing, find_place
 from .kept import KeptUpload
 from .open_upload import OpenUpload
 from .opening import is_there, mismatch, open_session
@@ -32,8 +32,6 @@ _SESSION_LOST = frozenset({404, 416})
 _ANSWER_LOST = frozenset({502, 504})
 # What is said of one request and not of its session.
 _ASKABLE = frozenset({408, 416, 429, 499, *range(500, 600)})
-WORTH_ASKING_BYTES = 16 << 20
-"""Sending less of a PUT again costs no more than finding out what the registry has."""
 PROGRESS_BYTES = 1 << 20
 """What has to get through to be worth all tries that it took."""
 
@@ -290,45 +288,20 @@ class KnownUpload:
     async def _goes_on(
         self, *, cut: bool = False, misplaced: bool = False, raising: bool = False
     ) -> bool:
-        """Ask where the upload stands; return whether it can go on there.
-
-        Args:
-            cut: the connection broke, so that the answer shows what the registry makes of that.
-            misplaced: the registry said that it stands elsewhere.
-            raising: pass on that the registry cannot be reached.
-
-        Raises:
-            TransportError, RegistryError: only if `raising`.
-        """
+        """Whether the upload goes on where the registry says it stands; see `find_place`."""
         upload = self._opened
-        before = upload.session.offset
-        try:
-            known = await upload.ask()
-        except OCIError as error:
-            unreachable = failure_of(error).retryable
-            if unreachable and raising:
-                raise
-            lost = cut and not unreachable
-        else:
-            offset = upload.session.offset
-            if not known or not 0 < offset <= self._reached:
-                # Nothing, or what cannot be: of so much it would be a wonder.
-                lost = cut and self._reached >= WORTH_ASKING_BYTES
-            else:
-                # What was sent to where the registry says it stands was not misplaced (ECR).
-                lost = misplaced and offset == before
-                if not lost:
-                    await self._stands_at(offset)
-                    return True
-        if lost:
+        found = await find_place(
+            upload, reached=self._reached, cut=cut, misplaced=misplaced, raising=raising
+        )
+        if found is Standing.LOST:
             self._learned.learn(SESSIONS, supported=False)
-        return False
-
-    async def _stands_at(self, offset: int) -> None:
+        if found is not Standing.FOUND:
+            return False
         self._going_on = True
-        self._advanced(offset)
+        self._advanced(upload.session.offset)
         if self._kept is not None:
-            await self._kept.save(self._opened.session)
+            await self._kept.save(upload.session)
+        return True
 
     async def _anew(self) -> None:
         """Give the session up and open another."""
