@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from blockbuster import BlockBuster
+from hypothesis import settings
 
 pytest_plugins = ["registries"]
 
@@ -18,6 +19,10 @@ _PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 # and the libraries do in it would count as ours.
 _LOOP_STARTERS = ("ocipkg_async.cli", "ocipkg_async.sync")
 
+
+# No test asserts a time, Hypothesis' own limit of 200 ms an example included.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 # A shell starts background jobs with Ctrl-C ignored, and programs inherit that; those under test
 # are to be interrupted.

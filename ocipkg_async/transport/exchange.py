@@ -12,7 +12,7 @@ import anyio
 from yarl import URL
 
 from ..errors import ClosedError, TimedOutError, single_error
-from .body import BodyPieces, BodyPump, BytesBody
+from .body import BodyPump, BytesBody
 from .failures import FailedError, Failure, explained
 from .options import TransportOptions
 from .proxy import environment, proxy_for
@@ -20,6 +20,7 @@ from .rate import RateLimit
 from .request import Body
 from .resolver import GuardedResolver, guard
 from .response import READ_AHEAD_BYTES, Response
+from .sent_body import SentBody
 from .tls import TLSContexts
 from .urls import origin_of, redacted
 
@@ -150,7 +151,8 @@ class Connections:
             with explained(outgoing.method, outgoing.url), anyio.fail_after(limit_s):
                 answer = await self._request(outgoing, body if isinstance(body, bytes) else None)
         else:
-            answer = await self._stream(outgoing, body, on_body)
+            answer, sent = await self._stream(outgoing, body, on_body)
+            on_close = _both(sent.leave, on_close)
         return Response(
             answer,
             method=outgoing.method,
@@ -161,7 +163,7 @@ class Connections:
 
     async def _stream(
         self, outgoing: Outgoing, body: Body, on_body: Callable[[], None]
-    ) -> aiohttp.ClientResponse:
+    ) -> tuple[aiohttp.ClientResponse, SentBody]:
         """Send with a body that is read meanwhile."""
         options = self._options
         sending = _Sending()
@@ -177,23 +179,25 @@ class Connections:
             on_end=lambda: watch(options.answer_timeout_s),
             limit=self._up if outgoing.bulk else None,
         )
+        data = SentBody(pump.pieces())
         try:
             # aiohttp limits the wait for bytes to come, but not the wait for bytes to go.
             with anyio.CancelScope() as scope, single_error():
                 watch(options.connect_timeout_s + options.read_timeout_s)
                 async with anyio.create_task_group() as group:
                     group.start_soon(sending.pump, pump, group.cancel_scope)
-                    await sending.request(self._request(outgoing, pump.pieces()), outgoing)
+                    await sending.request(self._request(outgoing, data), outgoing)
                     group.cancel_scope.cancel()
-            return sending.result(outgoing)
+            return sending.result(outgoing), data
         except BaseException:
             sending.abort()
+            data.abort()
             raise
         finally:
             pump.close()
 
     async def _request(
-        self, outgoing: Outgoing, data: bytes | BodyPieces | None
+        self, outgoing: Outgoing, data: bytes | SentBody | None
     ) -> aiohttp.ClientResponse:
         if self._session is None:
             raise ClosedError("this client is closed", hint="use it inside its 'async with'")
@@ -201,8 +205,8 @@ class Connections:
         origin = origin_of(outgoing.url)
         proxy = proxy_for(origin, self._proxies)
         headers = dict(outgoing.headers)
-        if isinstance(data, BodyPieces) and data.size is not None:
-            headers["Content-Length"] = str(data.size)
+        if isinstance(data, SentBody) and data.length is not None:
+            headers["Content-Length"] = str(data.length)
         if proxy and origin.scheme == "http":
             headers.update(proxy.headers)  # aiohttp sends them with CONNECT only
         tls: ssl.SSLContext | bool = True
@@ -229,6 +233,14 @@ class Connections:
         if self._down is None or not outgoing.bulk:
             return wanted
         return min(wanted, self._down.piece_bytes)  # what is received ahead is above the limit
+
+
+def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
+    def call() -> None:
+        first()
+        second()
+
+    return call
 
 
 class _Sending:

@@ -34,11 +34,6 @@ def connected_to(port: int) -> int:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
-@pytest.mark.xfail(
-    raises=AssertionError,
-    strict=True,
-    reason="asyncio closes a connection only when its write buffer is empty; it is to be aborted",
-)
 async def test_a_stalled_upload_leaves_no_connection(
     embedded: EmbeddedRegistry, tmp_path: Path
 ) -> None:
