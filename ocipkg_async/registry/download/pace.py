@@ -30,7 +30,8 @@ class Pace:
     """The number of connections to use now.
 
     Args:
-        fixed: a number that was asked for; it is never passed, only left after refusals.
+        fixed: a number that was asked for; it is never passed, and left only for a while after
+            breaks, for good after refusals.
         start: how many at first where none was asked for.
         limit: how many at most.
     """
@@ -78,6 +79,9 @@ class Pace:
             active: connections that are open; nothing is learnt while they are fewer than wanted.
         """
         if not self._adapts:
+            if self.target < self._limit and now_s >= self._not_up_before_s:
+                self.target += 1
+                self._not_up_before_s = now_s + self._hold_s
             return
         if self._since_s is None or active < self.target:
             self._measure_from(now_s)

@@ -122,6 +122,9 @@ class RangePlan:
         done: stretches ``[start, stop)`` that are there already, sorted and disjoint.
         pace: how many connections to use.
         part_bytes: of one range; by default it follows from the size.
+
+    Attributes:
+        part_bytes: of one range, but for the last ones.
     """
 
     def __init__(
@@ -135,8 +138,8 @@ class RangePlan:
         self.size = size
         self.pace = pace
         least, largest = PART_BYTES
-        self._part_bytes = part_bytes or min(max(size // 16, least), largest)
-        self._last_bytes = min(LAST_PART_BYTES, self._part_bytes)
+        self.part_bytes = part_bytes or min(max(size // 16, least), largest)
+        self._last_bytes = min(LAST_PART_BYTES, self.part_bytes)
         self._todo = _gaps(size, done)
         self._active: set[Part] = set()
         self._received: set[Part] = set()
@@ -168,7 +171,7 @@ class RangePlan:
         start, stop = self._todo[0]
         if below is not None and start >= below:
             return None
-        length = self._part_bytes
+        length = self.part_bytes
         if self.pace.target > 1:
             left = sum(stop - start for start, stop in self._todo)
             share = -(-left // (2 * self.pace.target))

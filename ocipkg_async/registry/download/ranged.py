@@ -309,6 +309,6 @@ class RangedDownload:
         self._plan.moved(part, length, now_s=time.monotonic())
         self._on_bytes(length)
         self._unpaid += length
-        if self._unpaid >= PROGRESS_BYTES:
+        if self._unpaid >= min(PROGRESS_BYTES, self._plan.part_bytes):
             self._unpaid = 0
             self._budget.progressed()

@@ -107,3 +107,17 @@ def test_a_first_connection_that_is_fast_enough_stays_alone() -> None:
 
 def test_a_number_that_was_asked_for_is_not_waited_with() -> None:
     assert Pace(fixed=8).allowed(100.0) == 8
+
+
+def test_connections_that_breaks_took_away_come_back_where_a_number_was_asked_for() -> None:
+    """Three resets in the first seconds of a download of hours leave it one connection for a while."""
+    pace = Pace(fixed=4)
+    for second in range(3):
+        pace.fewer(float(second))
+    assert pace.target == 1
+    used = []
+    for second in range(3, 60):
+        pace.adjust(float(second), active=pace.target)
+        used.append(pace.target)
+    assert used == sorted(used)
+    assert used[-1] == 4
