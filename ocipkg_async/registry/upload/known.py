@@ -5,14 +5,7 @@ what it lacks follows in PATCH requests; where it forgot the upload, a new one b
 failed is never sent again in its session: some registries end that session, and some append.
 """
 
-from ...errors import (
-    IntegrityError,
-    OCIError,
-    ProtocolError,
-    RedirectError,
-    RegistryError,
-    TransportError,
-)
+from ...errors import IntegrityError, OCIError, ProtocolError, RegistryError
 from ...events import Warned
 from ...spec import Descriptor
 from ..endpoint import Endpoint
@@ -23,15 +16,21 @@ from .kept import KeptUpload
 from .open_upload import OpenUpload
 from .opening import is_there, mismatch, open_session
 from .parts import Part, Parts
-from .plan import MAX_FORMS, SESSIONS, Form, form_of, learn, may_resume, refusal
+from .plan import (
+    ASKABLE,
+    MAX_FORMS,
+    SESSION_LOST,
+    SESSIONS,
+    Form,
+    form_of,
+    learn,
+    loses_answers,
+    may_resume,
+    refusal,
+)
 from .session import UploadSession
 
-# What a registry that forgot an upload answers; a new session may go better (D-63).
-_SESSION_LOST = frozenset({404, 416})
-# What a gateway says that did not wait for the end, or lost it.
-_ANSWER_LOST = frozenset({502, 504})
-# What is said of one request and not of its session.
-_ASKABLE = frozenset({408, 416, 429, 499, *range(500, 600)})
+_TOLD = "told"  # of what follows from the other facts, once
 PROGRESS_BYTES = 1 << 20
 """What has to get through to be worth all tries that it took."""
 
@@ -92,8 +91,9 @@ class KnownUpload:
                     await self._run()
         except BaseException as error:
             # What another process may go on with is left open; wrong bytes are of no use to it.
-            if self._kept is None or isinstance(error, IntegrityError):
-                await self._give_up()
+            await self._give_up(
+                keep=self._kept is not None and not isinstance(error, IntegrityError)
+            )
             raise
         if self._kept is not None:
             await self._kept.remove()
@@ -112,24 +112,23 @@ class KnownUpload:
     # --- sessions ------------------------------------------------------------------------------
 
     async def _begin(self) -> None:
-        given, self._given = self._given, None
         if self._kept is not None and not may_resume(self._quirks, self._learned):
             await self._keep_nothing()
         left = self._kept.session if self._kept is not None else None
         if left is not None:
             self._upload, self._reached = OpenUpload(self._endpoint, left), self._descriptor.size
             if await self._goes_on(raising=True):
-                if given is not None:
-                    await OpenUpload(self._endpoint, given).cancel()
+                await self._cancel_given()
                 return
             # Never cancelled: who knows where an old location leads.
             self._upload = None
-        await self._open(given)
+        await self._open()
 
-    async def _open(self, given: UploadSession | None = None) -> None:
+    async def _open(self) -> None:
         """Open a session and remember it."""
         if self._kept is not None:
             await self._kept.remove()
+        given, self._given = self._given, None
         session = given or await open_session(self._endpoint, self._descriptor.digest)
         self._upload = OpenUpload(self._endpoint, session)
         self._reached = 0
@@ -137,14 +136,19 @@ class KnownUpload:
         if self._kept is not None:
             await self._kept.save(session)
 
-    async def _give_up(self) -> None:
+    async def _give_up(self, *, keep: bool) -> None:
+        """End what is open; with `keep` all but what another process may go on with."""
         upload, self._upload = self._upload, None
-        if self._kept is not None:
-            await self._kept.remove()
+        if not keep:
+            if self._kept is not None:
+                await self._kept.remove()
+            if upload is not None:
+                await upload.cancel()
+        await self._cancel_given()
+
+    async def _cancel_given(self) -> None:
         given, self._given = self._given, None
-        if upload is not None:
-            await upload.cancel()
-        elif given is not None:
+        if given is not None:
             await OpenUpload(self._endpoint, given).cancel()
 
     async def _keep_nothing(self) -> None:
@@ -152,6 +156,9 @@ class KnownUpload:
         if self._kept is not None:
             await self._kept.remove()
             self._kept = None
+        if self._learned.known(_TOLD):
+            return
+        self._learned.learn(_TOLD, supported=True)
         registry = self._endpoint.registry
         text = (
             f"{registry} does not let uploads be resumed; a new try sends each blob from its start"
@@ -231,7 +238,7 @@ class KnownUpload:
         if await self._learned_from(error, part) or await self._mixed_up(error):
             return False
         whole = part is not None and part.last and sent == part.length
-        if whole and _loses_answers(error) and await is_there(self._endpoint, self._descriptor):
+        if whole and loses_answers(error) and await is_there(self._endpoint, self._descriptor):
             return True
         # What was not put where the registry stands needs no wait, only to know where that is.
         misplaced = isinstance(error, RegistryError) and error.status == 416
@@ -239,7 +246,7 @@ class KnownUpload:
             return False
         name = self._descriptor.title or self._descriptor.digest.short
         if not await self._endpoint.transport.again(
-            self._budget, error, action="upload", also=_SESSION_LOST, name=name
+            self._budget, error, action="upload", also=SESSION_LOST, name=name
         ):
             raise error
         if misplaced or not self._asks(error, sent) or not await self._goes_on(cut=True):
@@ -279,7 +286,7 @@ class KnownUpload:
         """Whether it may pay to ask where the upload stands."""
         if not may_resume(self._quirks, self._learned):
             return False
-        if isinstance(error, RegistryError) and error.status not in _ASKABLE:
+        if isinstance(error, RegistryError) and error.status not in ASKABLE:
             return False
         session = self._opened.session
         chunk = self._form(session).next_chunk(offset=0, size=self._descriptor.size)
@@ -311,12 +318,3 @@ class KnownUpload:
         if upload is not None:
             await upload.cancel()
         await self._open()
-
-
-def _loses_answers(error: OCIError) -> bool:
-    """Whether a request may have done its work all the same."""
-    if isinstance(error, RegistryError):
-        return error.status in _ANSWER_LOST
-    return isinstance(error, TransportError) and not isinstance(
-        error, ProtocolError | RedirectError
-    )

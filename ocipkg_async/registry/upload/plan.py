@@ -8,7 +8,7 @@ comes before what the table of quirks says, and what the registry itself said be
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from ...errors import OCIError, RegistryError
+from ...errors import OCIError, ProtocolError, RedirectError, RegistryError, TransportError
 from ..capabilities import Capabilities
 from ..quirks import Quirks
 
@@ -34,6 +34,12 @@ MAX_FORMS = 4
 _SMALLER = (4 << 20, 1 << 20)
 """What is tried after "too large": the limit of GHCR, then that of an nginx without settings."""
 
+SESSION_LOST = frozenset({404, 416})
+"""What a registry that forgot an upload answers; a new session may go better (D-63)."""
+ASKABLE = frozenset({408, 416, 429, 499, *range(500, 600)})
+"""What is said of one request and not of its session."""
+# What a gateway says that did not wait for the end, or lost it.
+_ANSWER_LOST = frozenset({502, 504})
 _NO_METHOD = frozenset({405, 415, 501})
 
 
@@ -103,6 +109,14 @@ def may_resume(quirks: Quirks, learned: Capabilities) -> bool:
         and learned.known(SESSIONS) is not False
         and learned.known(PATCH) is not False
     )
+
+
+def loses_answers(error: OCIError) -> bool:
+    """Whether a request that failed so may have done its work all the same."""
+    if isinstance(error, RegistryError):
+        return error.status in _ANSWER_LOST
+    final = isinstance(error, ProtocolError | RedirectError)
+    return isinstance(error, TransportError) and not final
 
 
 class Refused(Enum):

@@ -16,6 +16,7 @@ from .plan import (
     DEMANDED_CHUNK_BYTES,
     MAX_FORMS,
     PATCH,
+    SESSION_LOST,
     STREAM,
     WHOLE,
     learn,
@@ -23,9 +24,6 @@ from .plan import (
 )
 from .session import UploadSession
 from .sources import SentSource
-
-# What a registry that forgot an upload answers; a new session may go better (D-63).
-_SESSION_LOST = frozenset({404, 416})
 
 
 class PatchRefusedError(Exception):
@@ -84,7 +82,7 @@ async def send_stream(
                 if forms < MAX_FORMS and _has_other_form(endpoint, sent, error, chunk=chunk):
                     continue
                 if not sent.reopenable or not await transport.again(
-                    budget, error, action="upload", also=_SESSION_LOST
+                    budget, error, action="upload", also=SESSION_LOST
                 ):
                     raise
             else:

@@ -173,6 +173,20 @@ async def test_d61_a_registry_that_lost_earlier_chunks_gets_them_again() -> None
     assert sent == [("500-1499", data[500:1500]), ("1500-2199", data[1500:])]
 
 
+async def test_a_place_that_proves_wrong_costs_a_new_session_and_not_the_push() -> None:
+    """Some registries append what is sent to a wrong place, and find out at the end (D-61)."""
+    wrong = said(400, '{"errors":[{"code":"DIGEST_INVALID"}]}')
+    steps = scripted(
+        POST=[OPENED, said(202, Location="/v2/u/2")],
+        PATCH=[said(202), said(416), said(202)],
+        GET=said(204, Range="0-499"),
+        PUT=[wrong, STORED],
+    )
+    async with serve(steps) as server, opened(server.host, chunk_bytes=1000) as repository:
+        _, data = await push_blob(repository, 2200)
+    assert b"".join(one.body for one in server.seen if one.path.startswith("/v2/u/2")) == data
+
+
 @pytest.mark.parametrize("answer", ["0-1000", "0-9999999"])
 async def test_a_registry_that_claims_more_than_was_sent_is_not_believed(answer: str) -> None:
     steps = scripted(POST=OPENED, PATCH=said(202, Range=answer))

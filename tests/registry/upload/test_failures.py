@@ -17,6 +17,7 @@ from ocipkg_async.errors import (
     IntegrityError,
     NotFoundError,
     OCIError,
+    ProtocolError,
     RegistryError,
     TooLongError,
     TooShortError,
@@ -251,3 +252,15 @@ async def _failure(repository: Repository) -> str:
     except OCIError as error:
         return str(error)
     return ""
+
+
+async def test_d65_a_put_that_is_only_accepted_is_looked_after() -> None:
+    for found in (200, 404):
+        steps = scripted(POST=OPENED, PUT=said(202), HEAD=said(found))
+        async with serve(steps) as server, opened(server.host) as repository:
+            if found == 200:
+                await push_blob(repository)
+            else:
+                with pytest.raises(ProtocolError, match="does not have it"):
+                    await push_blob(repository)
+        assert [one.method for one in server.seen][:3] == ["POST", "PUT", "HEAD"]

@@ -20,7 +20,7 @@ from ocipkg_async.events import Event, Warned
 from ocipkg_async.registry import TransferOptions
 from ocipkg_async.server import EmbeddedRegistry
 from ocipkg_async.transport import Credential, StaticCredentials
-from registry.driving import blob, opened, read, said, scripted, watched
+from registry.driving import blob, opened, push_blob, read, said, scripted, watched
 from registry.upload.samples import OPENED, STORED, Unsized
 from transport.servers import serve
 
@@ -71,29 +71,36 @@ async def test_a_later_run_goes_on_and_leaves_nothing(tmp_path: Path) -> None:
     assert list((tmp_path / "state").iterdir()) == []
 
 
+class Stuck(Unsized):
+    """Gives three chunks and no more."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.reached = anyio.Event()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[ByteStream]:
+        yield self
+
+    async def read(self, max_bytes: int, /) -> bytes:
+        start = self.opened
+        if start >= 3 * CHUNK:
+            self.reached.set()
+            await anyio.sleep_forever()
+        self.opened += max_bytes
+        return self._data[start : self.opened]
+
+
 async def test_the_session_of_a_cancelled_push_stays_open(tmp_path: Path) -> None:
-    stuck = anyio.Event()
     descriptor, data = blob(SIZE)
-
-    class Stuck(Unsized):
-        @asynccontextmanager
-        async def open(self) -> AsyncIterator[ByteStream]:
-            yield self
-
-        async def read(self, max_bytes: int, /) -> bytes:
-            if self.opened >= 3 * CHUNK:
-                stuck.set()
-                await anyio.sleep_forever()
-            self.opened += max_bytes
-            return data[self.opened - max_bytes : self.opened]
-
+    source = Stuck(data)
     async with (
         watched() as server,
         opened(server.host, transfer=resuming(tmp_path)) as repository,
     ):
         async with anyio.create_task_group() as group:
-            group.start_soon(repository.push, descriptor, Stuck(b""))
-            await stuck.wait()
+            group.start_soon(repository.push, descriptor, source)
+            await source.reached.wait()
             group.cancel_scope.cancel()
         assert server.count("DELETE") == 0
         assert server.open_uploads() == 1
@@ -187,18 +194,22 @@ async def test_a_location_on_another_host_gets_no_credentials(tmp_path: Path) ->
 
 async def test_who_comes_second_pushes_without(tmp_path: Path) -> None:
     descriptor, data = blob(SIZE)
+    source = Stuck(data)
     async with (
         watched() as server,
         opened(server.host, transfer=resuming(tmp_path)) as one,
         opened(server.host, transfer=resuming(tmp_path)) as other,
+        anyio.create_task_group() as group,
     ):
-        async with anyio.create_task_group() as group:
-            for repository in (one, other):
-                group.start_soon(repository.push, descriptor, BytesSource(data))
+        group.start_soon(one.push, descriptor, source)
+        await source.reached.wait()
+        before = sorted(file.name for file in tmp_path.iterdir())
+        await other.push(descriptor, BytesSource(data))
+        assert await read(other, descriptor) == data
         assert server.count("POST") == 2
-        assert server.open_uploads() == 0
-        assert await read(one, descriptor) == data
-    assert list(tmp_path.iterdir()) == []
+        assert server.open_uploads() == 1
+        assert sorted(file.name for file in tmp_path.iterdir()) == before
+        group.cancel_scope.cancel()
 
 
 async def test_small_blobs_and_usual_pushes_keep_nothing(tmp_path: Path) -> None:
@@ -263,3 +274,29 @@ async def test_what_nobody_went_on_with_is_removed_by_the_next_push(tmp_path: Pa
     ):
         await repository.push(descriptor, BytesSource(data))
     assert [file.name for file in tmp_path.iterdir()] == ["c.upload"]
+
+
+async def test_a_session_that_a_mount_left_is_ended_where_an_earlier_one_goes_on(
+    tmp_path: Path,
+) -> None:
+    descriptor, data = blob(SIZE)
+    async with (
+        broken_push(tmp_path) as proxy,
+        opened(proxy.host, transfer=resuming(tmp_path)) as repository,
+    ):
+        assert not await repository.mount(descriptor, "there/is/nothing")
+        await repository.push(descriptor, BytesSource(data))
+        methods = [one.method for one in proxy.exchanges]
+        assert (methods.count("POST"), methods.count("DELETE")) == (1, 1)
+        assert proxy.received() == SIZE - 2 * CHUNK
+
+
+async def test_that_nothing_is_kept_is_said_once(tmp_path: Path) -> None:
+    events: list[Event] = []
+    async with (
+        watched(no_patch=True) as server,
+        opened(server.host, transfer=resuming(tmp_path), on_event=events.append) as repository,
+    ):
+        for seed in (1, 2):
+            await push_blob(repository, SIZE, seed)
+    assert [type(event) for event in events] == [Warned]
