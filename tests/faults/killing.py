@@ -5,7 +5,6 @@ sockets left aside. So a kill hits a place in the transfer, not a time on a mach
 """
 
 import contextlib
-import hashlib
 import os
 import re
 import signal
@@ -13,21 +12,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Literal
 
-from ocipkg_async.registry.download import journal
+import pytest
+
 from ocipkg_async.spec import Descriptor
 
-KILLS = int(os.environ.get("OCIPKG_TEST_KILLS", "5"))
+KILLS = int(os.environ.get("OCIPKG_TEST_KILLS", "3"))
 MIB = 1 << 20
-SIZE = int(os.environ.get("OCIPKG_TEST_KILL_MIB", "64")) * MIB
+SIZE = int(os.environ.get("OCIPKG_TEST_KILL_MIB", "32")) * MIB
 SEED = int(os.environ.get("OCIPKG_TEST_SEED", "0")) or int.from_bytes(os.urandom(4))
 LIMIT_S = 120.0
 _LATE_S = 0.05
-_PIECE_BYTES = 1 << 20
 
 Counts = Literal["rchar", "wchar"]
 
@@ -50,6 +50,11 @@ class Spot:
     after_s: float = 0.0
 
 
+def seeded() -> Random:
+    """Return chances that another run can have, too."""
+    return Random(SEED)  # noqa: S311 - nothing is secret
+
+
 def draw(chance: Random, *, start: int, stop: int, late: bool) -> Spot:
     """Return a place between `start` and `stop`, all alike, or one behind the last byte."""
     if late:
@@ -58,10 +63,15 @@ def draw(chance: Random, *, start: int, stop: int, late: bool) -> Spot:
     return Spot(at=int(chance.uniform(start, stop)))
 
 
+def in_a_row(chance: Random, left: int) -> int:
+    """Return how often in a row a transfer is killed before it is let finish."""
+    return min(chance.randint(1, 3) if KILLS > 9 else 2, left)
+
+
 class Run:
     """One run of the program, in a session of its own."""
 
-    def __init__(self, *args: object, output: Path) -> None:
+    def __init__(self, *args: object, output: Path, folder: Path | None = None) -> None:
         self._output = output
         with output.open("wb") as file:
             self._process = subprocess.Popen(
@@ -69,6 +79,7 @@ class Run:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
+                cwd=folder,
                 start_new_session=True,
             )
 
@@ -114,7 +125,17 @@ class Run:
 
 @dataclass(slots=True)
 class Tally:
-    """What the kills of one test came to."""
+    """What the kills of one test came to.
+
+    Attributes:
+        what: the test.
+        kills: how many there were.
+        late: how many of them when all of the blob had come.
+        finished: runs that came to their end.
+        lost: bytes that were moved in vain, together.
+        worst: and by one kill.
+        history: each kill.
+    """
 
     what: str
     kills: int = 0
@@ -122,55 +143,43 @@ class Tally:
     finished: int = 0
     lost: int = 0
     worst: int = 0
+    history: list[str] = field(default_factory=list[str])
 
-    def note(self, lost: int, *, late: bool) -> None:
-        """Count a kill and what it cost."""
+    def note(self, spot: Spot, *, before: int, after: int, moved: int, whole: bool) -> int:
+        """Count a kill; return how many bytes were moved in vain.
+
+        Args:
+            spot: where it hit.
+            before: bytes that there were of the blob before.
+            after: and afterwards.
+            moved: bytes of the blob that were moved.
+            whole: all of the blob had come.
+        """
+        lost = moved - (after - before)
         self.kills += 1
-        self.late += late
+        self.late += whole
         self.lost += lost
         self.worst = max(self.worst, lost)
+        self.history.append(f"{spot}: {before} bytes before, {after} after, {moved} moved")
+        return lost
 
     def __str__(self) -> str:
         return (
-            f"{self.what}: seed {SEED}, {SIZE // MIB} MiB, {self.kills} kills ({self.late} behind"
-            f" the last byte), {self.finished} finished runs, {self.lost / MIB:.1f} MiB moved twice,"
+            f"{self.what}: seed {SEED}, {SIZE // MIB} MiB, {self.kills} kills ({self.late} when all"
+            f" had come), {self.finished} finished runs, {self.lost / MIB:.1f} MiB moved in vain,"
             f" {self.worst / MIB:.1f} MiB by the worst"
         )
 
 
-def write_random(path: Path, size: int, chance: Random) -> str:
-    """Write bytes that do not repeat; return their SHA-256 in hex."""
-    digest = hashlib.sha256()
-    with path.open("wb") as file:
-        for left in range(size, 0, -_PIECE_BYTES):
-            piece = chance.randbytes(min(left, _PIECE_BYTES))
-            file.write(piece)
-            digest.update(piece)
-    return digest.hexdigest()
-
-
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def journaled(folder: Path, blob: Descriptor, original: Path) -> int:
-    """Bytes that an unfinished download below `folder` says to have; they must be there."""
-    files = [path for path in folder.rglob(f".partial-sha256-{blob.digest.encoded}.journal")]
-    total = 0
-    for file in files:
-        data = file.with_name(file.name.removesuffix(".journal"))
-        for start, stop in journal.parse(
-            file.read_bytes(), blob, length=data.stat().st_size if data.exists() else 0
-        ):
-            with data.open("rb") as have, original.open("rb") as wanted:
-                have.seek(start)
-                wanted.seek(start)
-                for at in range(start, stop, _PIECE_BYTES):
-                    length = min(_PIECE_BYTES, stop - at)
-                    assert have.read(length) == wanted.read(length), f"wrong bytes from {at} on"
-            total += stop - start
-    return total
+@contextmanager
+def tallied(what: str, capsys: pytest.CaptureFixture[str]) -> Iterator[Tally]:
+    """Count the kills of a test, and print at the end what they came to."""
+    tally = Tally(what)
+    try:
+        yield tally
+    finally:
+        with capsys.disabled():
+            print(f"\n{tally}")  # noqa: T201 - what a long run is for
 
 
 class ServedBytes:
@@ -182,13 +191,13 @@ class ServedBytes:
 
     def __init__(self, log: Path, host: str, blob: Descriptor) -> None:
         self._log = log
-        self._port = int(host.rpartition(":")[2])
+        self._host = host
         self._blob = f"/blobs/{blob.digest}"
         self._read = log.stat().st_size
 
     def new(self) -> int:
         """Bytes since it was asked last; waits until nobody is served any more."""
-        wait_for(lambda: not list(_served(self._port)))
+        wait_until_unserved(self._host)
         with self._log.open("rb") as file:
             file.seek(self._read)
             text = file.read().decode(errors="replace")
@@ -203,6 +212,12 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+def wait_until_unserved(host: str) -> None:
+    """Wait until a server on loopback has left all its connections."""
+    port = int(host.rpartition(":")[2])
+    wait_for(lambda: not any(_served(port)))
 
 
 def _served(port: int) -> Iterator[str]:

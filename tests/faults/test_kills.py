@@ -4,43 +4,29 @@
 """
 
 import shutil
-import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 
 import pytest
-from anyio.from_thread import start_blocking_portal
 
+from faults.kill_content import Content, journaled, made, sha256_of
 from faults.killing import (
     KILLS,
-    LIMIT_S,
     MIB,
-    SEED,
     SIZE,
-    Counts,
     Run,
     ServedBytes,
-    Spot,
     Tally,
     draw,
-    journaled,
-    sha256_of,
-    wait_for,
+    in_a_row,
+    seeded,
+    tallied,
     watches,
-    write_random,
 )
-from faulty.proxy import FaultyProxy
 from ocipkg_async import ClientOptions
 from ocipkg_async.package import ArtifactFile
 from ocipkg_async.registry.download.file_sink import RECORD_BYTES
-from ocipkg_async.server import EmbeddedRegistry
-from ocipkg_async.server.application import RequestLog
-from ocipkg_async.spec import Descriptor, Digest
 from ocipkg_async.sync import Client
 from peers import require
 from registries import docker_registry
@@ -63,48 +49,11 @@ PARALLEL = ("--part-size", PART_BYTES, "--connections", CONNECTIONS, "--progress
 # there are at most as many as parts in flight, and one.
 LOST_BYTES = CONNECTIONS * PART_BYTES + (CONNECTIONS + 1) * RECORD_BYTES
 
-SMALL = {"tree/a": b"a" * 100_000, "tree/b/c": b"c" * 10}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Content:
-    """A large file and a small folder, and what is large in them."""
-
-    large: Path
-    tree: Path
-    blob: Descriptor
-
-    def check(self, folder: Path) -> None:
-        """All of it is in a folder, and right."""
-        assert sha256_of(folder / "large.bin") == self.blob.digest.encoded
-        for name, data in SMALL.items():
-            assert (folder / name).read_bytes() == data
-
-    def check_visible(self, folder: Path) -> bool:
-        """What is in a folder is right; return whether it is all."""
-        large = folder / "large.bin"
-        if large.exists():
-            assert sha256_of(large) == self.blob.digest.encoded
-        small = [name for name in SMALL if (folder / name).exists()]
-        for name in small:
-            assert (folder / name).read_bytes() == SMALL[name]
-        return large.exists() and len(small) == len(SMALL)
-
 
 @pytest.fixture(scope="module")
 def content(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Content]:
-    folder = tmp_path_factory.mktemp("killed")
-    large, tree = folder / "large.bin", folder / "tree"
-    encoded = write_random(large, SIZE, Random(SEED))
-    for name, data in SMALL.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    blob = Descriptor(
-        media_type="application/octet-stream", digest=Digest(f"sha256:{encoded}"), size=SIZE
-    )
-    yield Content(large=large, tree=tree, blob=blob)
-    shutil.rmtree(folder)
+    with made(tmp_path_factory.mktemp("killed")) as content:
+        yield content
 
 
 @pytest.fixture(scope="module")
@@ -137,64 +86,47 @@ class Downloading:
         check: looks at what is visible, which must be right.
         complete: checks that all is there.
         reset: makes it as if it had never run.
+        thrown_away: the blob was whole, and is where the next run does not find it.
     """
 
-    words: Callable[[], tuple[object, ...]]
+    words: tuple[object, ...]
     kept: Callable[[], int]
     check: Callable[[], object]
     complete: Callable[[], object]
     reset: Callable[[], object]
+    thrown_away: Callable[[], bool] = lambda: False
 
 
-def kill_downloads(
-    way: Downloading, tally: Tally, served: ServedBytes, output: Path, counts: Counts
-) -> None:
+def kill_downloads(way: Downloading, tally: Tally, served: ServedBytes, output: Path) -> None:
     """Kill downloads, some of them several times, and let each be finished."""
-    chance = Random(SEED)
-    total = Run(*way.words(), *PARALLEL, output=output).finish(counts)
+    chance = seeded()
+    total = Run(*way.words, *PARALLEL, output=output).finish("wchar")
     way.complete()
     assert served.new() == SIZE
     while tally.kills < KILLS:
         way.reset()
         kept = 0
-        for _ in range(chance.randint(1, min(3, KILLS - tally.kills))):
-            late = chance.random() < 0.25
-            spot = draw(chance, start=0, stop=total - kept, late=late)
-            if not Run(*way.words(), *PARALLEL, output=output).killed(spot, counts):
+        for _ in range(in_a_row(chance, KILLS - tally.kills)):
+            spot = draw(chance, start=0, stop=total - kept, late=chance.random() < 0.25)
+            if not Run(*way.words, *PARALLEL, output=output).killed(spot, "wchar"):
                 break  # it was faster
             way.check()
-            fetched, now = served.new(), way.kept()
-            lost = fetched - (now - kept)
-            print(f"killed at {spot}: kept {kept} then {now}, fetched {fetched}, lost {lost}")
-            tally.note(lost, late=spot.at >= total - kept - 2 * MIB)
-            assert 0 <= lost <= LOST_BYTES, (spot, kept, now, fetched)
+            now, thrown_away = way.kept(), way.thrown_away()
+            whole = thrown_away or now == SIZE
+            lost = tally.note(spot, before=kept, after=now, moved=served.new(), whole=whole)
+            assert 0 <= lost <= (SIZE if thrown_away else LOST_BYTES), tally.history
             kept = now
-        Run(*way.words(), *PARALLEL, output=output).finish(counts)
+        Run(*way.words, *PARALLEL, output=output).finish("wchar")
         way.complete()
-        assert served.new() <= SIZE - kept
+        assert served.new() <= SIZE - kept, tally.history
         tally.finished += 1
-
-
-@pytest.fixture
-def shown(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[str], Tally]]:
-    """Makes tallies, which are shown at the end."""
-    tallies: list[Tally] = []
-
-    def make(what: str) -> Tally:
-        tallies.append(Tally(what))
-        return tallies[-1]
-
-    yield make
-    with capsys.disabled():
-        for tally in tallies:
-            print(f"\n{tally}")
 
 
 def test_get(
     tmp_path: Path,
     content: Content,
     origin: tuple[str, Path],
-    shown: Callable[[str], Tally],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     reference, log = origin
     store = tmp_path / "store"
@@ -225,30 +157,32 @@ def test_get(
         assert not list(blobs.glob(".partial*"))
 
     way = Downloading(
-        words=lambda: ("get", reference, "--store", store),
+        words=("get", reference, "--store", store),
         kept=kept,
         check=check,
         complete=complete,
         reset=lambda: shutil.rmtree(store),
     )
     served = ServedBytes(log, reference.partition("/")[0], content.blob)
-    kill_downloads(way, shown("get"), served, tmp_path / "output", "wchar")
+    with tallied("get", capsys) as tally:
+        kill_downloads(way, tally, served, tmp_path / "output")
 
 
-@pytest.mark.parametrize("existing", [False, True], ids=["new", "existing"])
 def test_pull(
     tmp_path: Path,
     content: Content,
     origin: tuple[str, Path],
-    shown: Callable[[str], Tally],
-    existing: bool,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     reference, log = origin
     around = tmp_path / "around"
     out = around / "out"
     encoded = content.blob.digest.encoded
+    existing = True
 
     def reset() -> None:
+        nonlocal existing
+        existing = not existing
         shutil.rmtree(around, ignore_errors=True)
         around.mkdir()
         if existing:
@@ -271,13 +205,24 @@ def test_pull(
         content.check(out)
         assert not (around / ".ocipkg-partial").exists()
 
+    def thrown_away() -> bool:
+        # What is verified moves into the folder in which all is unpacked, and that goes with the
+        # process. So a kill from then on costs all of the blob.
+        return any(
+            file.stat().st_size == SIZE
+            for file in around.rglob("*")
+            if file.name in {f"{encoded}-{SIZE}", "large.bin"}
+        )
+
     reset()
     way = Downloading(
-        words=lambda: ("pull", reference, "-o", out, "--overwrite"),
+        words=("pull", reference, "-o", out, "--overwrite"),
         kept=kept,
         check=check,
         complete=complete,
         reset=reset,
+        thrown_away=thrown_away,
     )
     served = ServedBytes(log, reference.partition("/")[0], content.blob)
-    kill_downloads(way, shown(f"pull, {existing=}"), served, tmp_path / "output", "wchar")
+    with tallied("pull", capsys) as tally:
+        kill_downloads(way, tally, served, tmp_path / "output")
