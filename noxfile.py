@@ -171,6 +171,24 @@ def interop(session: nox.Session) -> None:
     session.run("pytest", "-m", "interop", *session.posargs, env=PEERS_FIRST)
 
 
+@nox.session(default=False)
+def kills(session: nox.Session) -> None:
+    """Kill transfers of 1 GiB fifty times each, and cancel small ones at each place; half an hour."""
+    session.install("-e", ".", *group("test"))
+    files = ("test_kills.py", "test_killed_pushes.py", "test_cancel_everywhere.py")
+    session.run(
+        "pytest",
+        *(f"tests/faults/{file}" for file in files),
+        *session.posargs,
+        env={
+            **PEERS_FIRST,
+            "OCIPKG_TEST_KILLS": "50",
+            "OCIPKG_TEST_KILL_MIB": "1024",
+            "OCIPKG_TEST_CANCEL_ALL": "1",
+        },
+    )
+
+
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure beside the peers; what follows -- goes to measure.py, or names programs to run instead."""
