@@ -24,8 +24,14 @@ class CountedSource:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[ByteStream]:
         """Open a stream at the first byte."""
-        self._meter.stand(0)
-        async with self._source.open() as stream:
+        async with self.open_at(0) as stream:
+            yield stream
+
+    @asynccontextmanager
+    async def open_at(self, offset: int) -> AsyncIterator[ByteStream]:
+        """Open a stream at byte `offset`; what is before counts as being there."""
+        self._meter.stand(offset)
+        async with self._source.open_at(offset) as stream:
             yield _CountedStream(stream, self._meter)
 
 
