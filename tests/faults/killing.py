@@ -28,6 +28,7 @@ SIZE = int(os.environ.get("OCIPKG_TEST_KILL_MIB", "32")) * MIB
 SEED = int(os.environ.get("OCIPKG_TEST_SEED", "0")) or int.from_bytes(os.urandom(4))
 LIMIT_S = 120.0
 _LATE_S = 0.05
+_WHILE_MOVING, _BEHIND = 0.7, 0.85
 
 Counts = Literal["rchar", "wchar"]
 
@@ -55,12 +56,22 @@ def seeded() -> Random:
     return Random(SEED)  # noqa: S311 - nothing is secret
 
 
-def draw(chance: Random, *, start: int, stop: int, late: bool) -> Spot:
-    """Return a place between `start` and `stop`, all alike, or one behind the last byte."""
-    if late:
-        # Somewhat before the end: a run's few other reads and writes differ a little.
-        return Spot(at=max(0, stop - 2 * MIB), after_s=chance.uniform(0, _LATE_S))
-    return Spot(at=int(chance.uniform(start, stop)))
+def draw(chance: Random, *, start: int, stop: int, end: int) -> Spot:
+    """Return where to kill: mostly while the blob is moved, there everywhere alike.
+
+    Args:
+        chance: draws it.
+        start: bytes that are moved before the blob.
+        stop: bytes that are moved when all of it came.
+        end: bytes that are moved by a whole run.
+    """
+    share = chance.random()
+    if share < _WHILE_MOVING:
+        return Spot(at=int(chance.uniform(start, stop)))
+    if share < _BEHIND and end > stop:
+        return Spot(at=int(chance.uniform(stop, end)))
+    # Somewhat before the end: a run's few other reads and writes differ a little.
+    return Spot(at=max(0, end - 2 * MIB), after_s=chance.uniform(0, _LATE_S))
 
 
 def in_a_row(chance: Random, left: int) -> int:
@@ -182,6 +193,29 @@ def tallied(what: str, capsys: pytest.CaptureFixture[str]) -> Iterator[Tally]:
             print(f"\n{tally}")  # noqa: T201 - what a long run is for
 
 
+class Server:
+    """A server process on loopback, found by its port.
+
+    A handler may go on for a while when its connection was reset, and writes and logs until it ends.
+    Then it lets go of its socket. Take this while nobody is connected.
+
+    Args:
+        host: host and port.
+    """
+
+    def __init__(self, host: str) -> None:
+        port = f"{int(host.rpartition(':')[2]):04X}"
+        lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+        (inode,) = (w[9] for w in lines if w[1].endswith(f":{port}") and w[3] == "0A")
+        processes = (path for path in Path("/proc").iterdir() if path.name.isdecimal())
+        (self._process,) = (p for p in processes if f"socket:[{inode}]" in _sockets(p))
+        self._idle = len(_sockets(self._process))
+
+    def wait(self) -> None:
+        """Wait until it has no connection."""
+        wait_for(lambda: len(_sockets(self._process)) <= self._idle)
+
+
 class ServedBytes:
     """What docker-registry sent of a blob, by its log."""
 
@@ -191,13 +225,13 @@ class ServedBytes:
 
     def __init__(self, log: Path, host: str, blob: Descriptor) -> None:
         self._log = log
-        self._host = host
+        self._server = Server(host)
         self._blob = f"/blobs/{blob.digest}"
         self._read = log.stat().st_size
 
     def new(self) -> int:
         """Bytes since it was asked last; waits until nobody is served any more."""
-        wait_until_unserved(self._host)
+        self._server.wait()
         with self._log.open("rb") as file:
             file.seek(self._read)
             text = file.read().decode(errors="replace")
@@ -214,17 +248,11 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def wait_until_unserved(host: str) -> None:
-    """Wait until a server on loopback has left all its connections."""
-    port = int(host.rpartition(":")[2])
-    wait_for(lambda: not any(_served(port)))
-
-
-def _served(port: int) -> Iterator[str]:
-    """Connections of a server on loopback that are not over for it."""
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        words = line.split()
-        state = int(words[3], 16)
-        # 1 is established, 4, 5, 8, 9 and 11 are on their way to be closed; 6 is only remembered.
-        if int(words[1].rpartition(":")[2], 16) == port and state in {1, 4, 5, 8, 9, 11}:
-            yield line
+def _sockets(process: Path) -> list[str]:
+    """The sockets that a process has open; none where it is somebody else's, or over."""
+    found: list[str] = []
+    with contextlib.suppress(OSError):
+        for entry in (process / "fd").iterdir():
+            with contextlib.suppress(OSError):
+                found.append(str(entry.readlink()))
+    return [name for name in found if name.startswith("socket:")]

@@ -107,7 +107,7 @@ def kill_downloads(way: Downloading, tally: Tally, served: ServedBytes, output: 
         way.reset()
         kept = 0
         for _ in range(in_a_row(chance, KILLS - tally.kills)):
-            spot = draw(chance, start=0, stop=total - kept, late=chance.random() < 0.25)
+            spot = draw(chance, start=0, stop=SIZE - kept, end=total - kept)
             if not Run(*way.words, *PARALLEL, output=output).killed(spot, "wchar"):
                 break  # it was faster
             way.check()
@@ -116,6 +116,8 @@ def kill_downloads(way: Downloading, tally: Tally, served: ServedBytes, output: 
             lost = tally.note(spot, before=kept, after=now, moved=served.new(), whole=whole)
             assert 0 <= lost <= (SIZE if thrown_away else LOST_BYTES), tally.history
             kept = now
+            if whole:
+                break
         Run(*way.words, *PARALLEL, output=output).finish("wchar")
         way.complete()
         assert served.new() <= SIZE - kept, tally.history
