@@ -2,6 +2,9 @@
 
 How far a process is stands in ``/proc/<pid>/io``: bytes that it read from files and wrote to them,
 sockets left aside. So a kill hits a place in the transfer, not a time on a machine.
+
+``OCIPKG_TEST_KILLS`` and ``OCIPKG_TEST_KILL_MIB`` say how many kills and how large a blob;
+``OCIPKG_TEST_SEED`` gives the kills of another run, whose seed it printed.
 """
 
 import contextlib
