@@ -8,7 +8,8 @@
 
 They lie beside the blob's final place, and belong to one process at a time. In a folder of blobs,
 where that place is ``<algorithm>/<hex>``, they lie one folder up: some programs take every file in
-``<algorithm>`` for a blob, and remove it (regctl) or give up (umoci gc). Bytes are written the journal claims them, so a killed process leaves no false claim. A power failure may: then the
+``<algorithm>`` for a blob, and remove it (regctl) or give up (umoci gc). Bytes are written before
+the journal claims them, so a killed process leaves no false claim. A power failure may: then the
 digest of the whole is wrong, the engine forgets what was inherited and fetches it again.
 
 Where sharing is impossible (no locks, or such that exclude nobody, or somebody else's files in the
