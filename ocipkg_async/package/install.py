@@ -8,10 +8,7 @@ after a failure or cancellation the destination is as it was (S-29).
 import errno
 import functools
 import os
-import shutil
-import stat
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -19,8 +16,7 @@ from typing import TypeVar
 import anyio
 from anyio import from_thread, to_thread
 
-from ..content import Fetcher, fetch_bytes, finish_in_thread
-from ..content.files import temp_name
+from ..content import Fetcher, fetch_bytes
 from ..errors import AlreadyExistsError, InvalidArgumentError, single_error, storage_errors
 from ..events import OnEvent, Warned, ignore
 from ..spec import Descriptor, Manifest
@@ -29,6 +25,7 @@ from .layer_job import LayerJob
 from .layer_plan import IMAGE_CONFIGS, Unpack, plan_unpack
 from .limits import UnpackLimits
 from .merge import merge_tree
+from .staging import BACKUP, BLOBS, TREE, parents, partials_folder, staging_folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,13 +169,13 @@ async def _unpack(build: _Build, destination: Path, *, overwrite: bool) -> Unpac
         return await _unpack_new(build, destination)
     if not await to_thread.run_sync(destination.is_dir):
         raise AlreadyExistsError(f"{destination} is not a folder", hint="choose another folder")
-    async with _staging(destination) as staging:
+    async with staging_folder(destination) as staging:
         report = await build(staging)
         move = functools.partial(
             merge_tree,
-            staging / _TREE,
+            staging / TREE,
             destination,
-            backup=staging / _BACKUP,
+            backup=staging / BACKUP,
             overwrite=overwrite,
         )
         await to_thread.run_sync(move)
@@ -188,13 +185,10 @@ async def _unpack(build: _Build, destination: Path, *, overwrite: bool) -> Unpac
 async def _unpack_new(build: _Build, folder: Path) -> UnpackReport:
     if await _exists(folder):
         raise _exists_error(folder)
-    async with _parents(folder.parent), _staging(folder.parent) as staging:
+    async with parents(folder.parent), staging_folder(folder.parent) as staging:
         report = await build(staging)
-        await to_thread.run_sync(_put_in_place, staging / _TREE, folder)
+        await to_thread.run_sync(_put_in_place, staging / TREE, folder)
     return report
-
-
-_TREE, _BLOBS, _BACKUP = "tree", "blobs", "backup"
 
 
 async def _exists(path: Path) -> bool:
@@ -216,80 +210,6 @@ def _put_in_place(tree: Path, folder: Path) -> None:
             if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
                 raise _exists_error(folder) from error  # somebody was faster
             raise
-
-
-@asynccontextmanager
-async def _staging(parent: Path) -> AsyncIterator[Path]:
-    """Make a private folder in `parent`, and remove it with all that is left in it."""
-    path = parent / temp_name()
-    try:
-        with storage_errors(f"write into {parent}"):
-            await to_thread.run_sync(_make_staging, path)
-        yield path
-    finally:
-        with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(functools.partial(shutil.rmtree, path, ignore_errors=True))
-
-
-def _make_staging(path: Path) -> None:
-    path.mkdir(mode=0o700)
-    for name in (_TREE, _BLOBS, _BACKUP):
-        (path / name).mkdir()
-
-
-PARTIAL = ".ocipkg-partial"
-
-
-@asynccontextmanager
-async def _partials(chosen: Path | None, parent: Path) -> AsyncIterator[Path | None]:
-    """Give the folder for unfinished downloads; our own is removed again when nothing is left in it."""
-    if chosen is not None:
-        yield chosen
-        return
-    path = parent / PARTIAL
-    try:
-        yield path if await to_thread.run_sync(_make_private, path) else None
-    finally:
-        await finish_in_thread(_remove_empty, [path])
-
-
-def _make_private(path: Path) -> bool:
-    """Make a folder for this user alone; False if it is somebody else's, who could change what was verified."""
-    with storage_errors(f"create {path}"):
-        with suppress(FileExistsError):
-            path.mkdir(mode=0o700)
-        found = path.lstat()
-    owned = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
-    return stat.S_ISDIR(found.st_mode) and owned and not found.st_mode & 0o022
-
-
-@asynccontextmanager
-async def _parents(folder: Path) -> AsyncIterator[None]:
-    """Make missing folders, and remove them again after a failure."""
-    made: list[Path] = []
-    try:
-        with storage_errors(f"create {folder}"):
-            await to_thread.run_sync(_make_parents, folder, made)
-        yield
-    except BaseException:
-        with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(_remove_empty, made)
-        raise
-
-
-def _make_parents(folder: Path, made: list[Path]) -> None:
-    missing = [one for one in (folder, *folder.parents) if not one.exists()]
-    for one in reversed(missing):
-        one.mkdir(exist_ok=True)
-        made.append(one)
-
-
-def _remove_empty(made: list[Path]) -> None:
-    for one in reversed(made):
-        try:
-            one.rmdir()
-        except OSError:
-            return  # somebody put something there
 
 
 async def _build(
@@ -315,18 +235,18 @@ async def _build(
     plan = plan_unpack(manifest, config, limits=limits, mode=mode, unpack=unpack)
     start = functools.partial(
         Extractor,
-        staging / _TREE,
+        staging / TREE,
         mode=plan.mode,
         limits=limits,
         keep_times=keep_times,
         check=from_thread.check_cancelled,
     )
     with await to_thread.run_sync(start) as extractor:
-        async with _partials(partial, staging.parent) as partials:
+        async with partials_folder(partial, staging.parent) as partials:
             job = LayerJob(
                 fetcher,
                 plan.tasks,
-                staging / _BLOBS,
+                staging / BLOBS,
                 extractor,
                 limits=limits,
                 partials=partials,
