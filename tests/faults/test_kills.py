@@ -86,7 +86,8 @@ class Downloading:
         check: looks at what is visible, which must be right.
         complete: checks that all is there.
         reset: makes it as if it had never run.
-        thrown_away: the blob is a file already, which the next run does not look at.
+        shown: the blob became a file that is in its place; the next run fetches it anew, as asked.
+        thrown_away: it became a file that is not in its place yet, which no other run looks at.
     """
 
     words: tuple[object, ...]
@@ -94,6 +95,7 @@ class Downloading:
     check: Callable[[], object]
     complete: Callable[[], object]
     reset: Callable[[], object]
+    shown: Callable[[], bool] = lambda: False
     thrown_away: Callable[[], bool] = lambda: False
 
 
@@ -111,11 +113,12 @@ def kill_downloads(way: Downloading, tally: Tally, served: ServedBytes, output: 
             if not Run(*way.words, *PARALLEL, output=output).killed(spot, "wchar"):
                 break  # it was faster
             way.check()
-            now, thrown_away = way.kept(), way.thrown_away()
+            now = SIZE if way.shown() else way.kept()
+            thrown_away = way.thrown_away()
             whole = thrown_away or now == SIZE
             lost = tally.note(spot, before=kept, after=now, moved=served.new(), whole=whole)
             assert 0 <= lost <= (SIZE if thrown_away else LOST_BYTES), tally.history
-            kept = now
+            kept = 0 if way.shown() else now
             if whole:
                 break
         Run(*way.words, *PARALLEL, output=output).finish("wchar")
@@ -207,9 +210,11 @@ def test_pull(
         content.check(out)
         assert not list(around.rglob(".ocipkg-partial"))
 
+    def shown() -> bool:
+        return (out / "large.bin").exists()
+
     def thrown_away() -> bool:
-        # When everything arrived, the blob becomes the file, before that gets to its place.
-        return any(file.stat().st_size == SIZE for file in around.rglob("large.bin"))
+        return any(file.stat().st_size == SIZE for file in around.rglob(".tmp-*/tree/large.bin"))
 
     reset()
     way = Downloading(
@@ -218,6 +223,7 @@ def test_pull(
         check=check,
         complete=complete,
         reset=reset,
+        shown=shown,
         thrown_away=thrown_away,
     )
     served = ServedBytes(log, reference.partition("/")[0], content.blob)
