@@ -7,6 +7,9 @@ where the upload stands, sent where uploads may go at all.
 
 import contextlib
 import hashlib
+import os
+import re
+import stat
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,6 +32,10 @@ KEPT_S = 7 * 24 * 3600.0
 _MAX_BYTES = 64 << 10
 _SUFFIX = ".upload"
 _LOCK = ".lock"
+# As `kept_upload` names them. The folder may be chosen, and hold files of other programs.
+_NAME = re.compile(rf"[0-9a-f]{{64}}(?:{re.escape(_SUFFIX)}|{re.escape(_LOCK)})", re.ASCII)
+# A link is not followed, and a pipe in place of the file blocks nobody.
+_FLAGS = os.O_RDONLY | sum(getattr(os, f"O_{n}", 0) for n in ("CLOEXEC", "NOFOLLOW", "NONBLOCK"))
 
 
 class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -66,8 +73,7 @@ class KeptUpload:
 
     def _load(self) -> UploadSession | None:
         try:
-            with self._file.open("rb") as file:
-                found = msgspec.json.decode(file.read(_MAX_BYTES), type=_Record)
+            found = _read(self._file)
         except FileNotFoundError:
             return None
         except (OSError, msgspec.MsgspecError, ValueError):
@@ -105,6 +111,20 @@ class KeptUpload:
     def _remove(self) -> None:
         with contextlib.suppress(OSError):
             self._file.unlink()
+
+
+def _read(path: Path) -> _Record | None:
+    """Read a record that nobody else can have written: it says where content is sent."""
+    fd = os.open(path, _FLAGS | getattr(os, "O_BINARY", 0))
+    with open(fd, "rb", buffering=0) as file:  # noqa: PTH123 - there is a descriptor, no path
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        if hasattr(os, "geteuid") and (
+            status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        ):
+            return None
+        return msgspec.json.decode(file.read(_MAX_BYTES), type=_Record)
 
 
 def _session(found: _Record, wanted: _Record) -> UploadSession | None:
@@ -188,7 +208,7 @@ def _old(folder: Path, now_s: float) -> list[Path]:
         found += (
             file
             for file in folder.iterdir()
-            if file.suffix in {_SUFFIX, _LOCK} and now_s - file.lstat().st_mtime > KEPT_S
+            if _NAME.fullmatch(file.name) and now_s - file.lstat().st_mtime > KEPT_S
         )
     return found
 

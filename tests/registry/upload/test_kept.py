@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -170,6 +170,47 @@ async def test_a_broken_file_costs_a_new_session(tmp_path: Path, content: bytes)
     assert list((tmp_path / "state").iterdir()) == []
 
 
+def _piped(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+def _linked(file: Path) -> None:
+    file.symlink_to(file.rename(file.with_name("elsewhere")))
+
+
+def _writable(file: Path) -> None:
+    file.chmod(0o666)
+
+
+def _given(file: Path) -> None:
+    os.chown(file, 12345, -1)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        _piped,
+        _linked,
+        _writable,
+        pytest.param(
+            _given,
+            marks=pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away"),
+        ),
+    ],
+)
+async def test_what_others_may_have_written_is_not_believed(
+    tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
+    """It says where the content goes."""
+    state = tmp_path / "state"
+    async with broken_push(state) as proxy:
+        file = only(state)
+        spoil(file)
+        assert await push(proxy, state) == SIZE
+        assert not os.path.lexists(file)
+
+
 async def test_an_offset_that_is_wrong_does_not_matter(tmp_path: Path) -> None:
     """The registry's counts."""
     async with broken_push(tmp_path / "state") as proxy:
@@ -263,17 +304,20 @@ async def test_a_registry_that_cannot_be_reached_loses_nothing(tmp_path: Path) -
 
 async def test_what_nobody_went_on_with_is_removed_by_the_next_push(tmp_path: Path) -> None:
     old = time.time() - 8 * 24 * 3600
-    for name in ("a.upload", "a.lock", "b.lock", ".tmp-1-x"):
+    ours, others, young = "a" * 64, "b" * 64, "c" * 64
+    foreign = ["Cargo.lock", "a.upload", f"{ours}.lock.bak", "uv.lock"]
+    for name in (f"{ours}.upload", f"{ours}.lock", f"{others}.lock", ".tmp-1-x", *foreign):
         (tmp_path / name).write_bytes(b"{}")
         os.utime(tmp_path / name, (old, old))
-    (tmp_path / "c.upload").write_bytes(b"{}")
+    (tmp_path / f"{young}.upload").write_bytes(b"{}")
     descriptor, data = blob(SIZE)
     async with (
         serve(scripted(POST=OPENED, PATCH=said(202), PUT=STORED)) as server,
         opened(server.host, transfer=resuming(tmp_path)) as repository,
     ):
         await repository.push(descriptor, BytesSource(data))
-    assert [file.name for file in tmp_path.iterdir()] == ["c.upload"]
+    # The folder may be chosen, and hold what is none of ours.
+    assert {file.name for file in tmp_path.iterdir()} == {f"{young}.upload", *foreign}
 
 
 async def test_a_session_that_a_mount_left_is_ended_where_an_earlier_one_goes_on(
