@@ -27,7 +27,7 @@ async def open_whole(
     Args:
         endpoint: the repository.
         descriptor: the blob.
-        response: the whole blob, if it was asked for already; its owner closes it.
+        response: the whole blob, if it was asked for already; it is left when it broke or at the end.
         budget: tries and time of the operation that this is part of.
 
     Raises:
@@ -102,7 +102,10 @@ class _BlobStream:
 
     async def close(self) -> None:
         """Leave the connection."""
-        self._response = None
+        response, self._response = self._response, None
+        if response is not None:
+            # Also one that was given: the next request may need the slot that it holds.
+            response.close()
         await self._stack.aclose()
 
     async def _resume(self) -> Response:

@@ -148,6 +148,15 @@ async def test_a_200_is_taken_as_the_whole_blob(get: Get) -> None:
         assert sent(server) == SIZE
 
 
+async def test_a_200_that_breaks_leaves_its_connection_to_the_next_try(get: Get) -> None:
+    """With one connection for each host there is no other to go on over."""
+    async with pushed(connections_per_host=1) as (server, repository, descriptor, data):
+        server.faults.ignore_range = True
+        server.faults.drop_blob_at, server.faults.times = SIZE // 2, 1
+        with anyio.fail_after(20):
+            assert await get(repository, descriptor) == data
+
+
 @pytest.mark.parametrize("content_range", ["", "bytes 0-65535/*", f"bytes 1-{PART}/{SIZE}"])
 async def test_wrong_ranges_are_not_used(get: Get, content_range: str) -> None:
     async with pushed() as (server, repository, descriptor, data):
