@@ -55,7 +55,7 @@ async def _send(
 ) -> None:
     """Send one chunk whole, in as many requests as the registry makes of it."""
     start, end = upload.session.offset, upload.session.offset + len(chunk)
-    rounds = 0
+    rounds, furthest = 0, start
     while upload.session.offset < end:
         before = upload.session.offset
         try:
@@ -70,7 +70,9 @@ async def _send(
                 raise ProtocolError(
                     f"the registry says it has {upload.session.offset} bytes; {end} were sent"
                 ) from error
-        rounds = rounds + 1 if upload.session.offset <= before else 0
+        # A place that goes back and forth is no progress.
+        rounds = rounds + 1 if upload.session.offset <= furthest else 0
+        furthest = max(furthest, upload.session.offset)
         if rounds >= _MAX_ROUNDS:
             raise ProtocolError(
                 f"the upload does not get past byte {before}",

@@ -33,6 +33,8 @@ from .session import UploadSession
 _TOLD = "told"  # of what follows from the other facts, once
 PROGRESS_BYTES = 1 << 20
 """What has to get through to be worth all tries that it took."""
+_MAX_MISPLACED = 5
+"""How often in a row what was sent may be in the wrong place, without waiting and being counted."""
 
 
 class KnownUpload:
@@ -70,6 +72,7 @@ class KnownUpload:
         # What the registry may have at most, and what it once had for certain, in any session.
         self._reached = 0
         self._mark = 0
+        self._misplaced = 0
         self._going_on = False
         self._part: Part | None = None
         self._refused: OCIError | None = None
@@ -212,6 +215,7 @@ class KnownUpload:
         self._reached = max(self._reached, offset)
         if offset - self._mark >= PROGRESS_BYTES:
             self._mark = offset
+            self._misplaced = 0
             if self._budget.failed:
                 self._budget.progressed()
 
@@ -242,8 +246,10 @@ class KnownUpload:
             return True
         # What was not put where the registry stands needs no wait, only to know where that is.
         misplaced = isinstance(error, RegistryError) and error.status == 416
-        if misplaced and self._asks(error, sent) and await self._goes_on(misplaced=True):
-            return False
+        if misplaced and self._misplaced < _MAX_MISPLACED and self._asks(error, sent):
+            self._misplaced += 1
+            if await self._goes_on(misplaced=True):
+                return False
         name = self._descriptor.title or self._descriptor.digest.short
         if not await self._endpoint.transport.again(
             self._budget, error, action="upload", also=SESSION_LOST, name=name

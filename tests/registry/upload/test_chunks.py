@@ -1,5 +1,8 @@
 """Blobs in PATCH chunks, and registries that keep less, or say something odd."""
 
+import itertools
+
+import anyio
 import pytest
 
 from ocipkg_async.content import (
@@ -16,7 +19,7 @@ from ocipkg_async.registry.upload.session import MAX_CHUNK_BYTES
 from registries import RunningRegistry
 from registry.driving import blob, opened, push_blob, read, said, scripted, watched
 from registry.upload.samples import BLOB, OPENED, STORED, Unsized
-from transport.servers import serve
+from transport.servers import serve, text
 
 
 @pytest.mark.parametrize(
@@ -142,6 +145,25 @@ async def test_d61_no_progress_ends_it() -> None:
     assert caught.value.status == 416
     assert len(server.seen) < 20
     assert server.seen[-1].method == "DELETE"
+
+
+@pytest.mark.parametrize("again", [True, False])
+async def test_d61_a_place_that_goes_back_and_forth_is_no_progress(again: bool) -> None:
+    """Each answer is another one than before, and none of them is true."""
+    places = itertools.cycle(("0-299", "0-399"))
+    steps = scripted(
+        POST=OPENED,
+        PATCH=said(416),
+        GET=lambda _seen: text(status=204, Range=next(places)),
+    )
+    descriptor, data = blob(2200)
+    async with serve(steps) as server, opened(server.host, chunk_bytes=1000) as repository:
+        with pytest.raises((RegistryError, ProtocolError)), anyio.fail_after(20):
+            await repository.push(
+                descriptor, BytesSource(data) if again else Unsized(data, reopenable=False)
+            )
+        assert len(server.seen) < 50
+        assert server.seen[-1].method == "DELETE"
 
 
 async def test_d62_an_unclear_status_starts_a_new_session() -> None:
