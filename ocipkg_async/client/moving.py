@@ -248,6 +248,7 @@ class MovingVerbs(OpenClient):
                 overwrite=overwrite,
                 unpack=unpack_directories,
                 partial=self.options.transfer.partial,
+                resume=self.options.transfer.resume,
                 on_event=self._on_event,
             )
 

@@ -9,6 +9,7 @@ import errno
 import functools
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +17,7 @@ from typing import TypeVar
 import anyio
 from anyio import from_thread, to_thread
 
-from ..content import Fetcher, fetch_bytes
+from ..content import Downloader, Fetcher, fetch_bytes
 from ..errors import AlreadyExistsError, InvalidArgumentError, single_error, storage_errors
 from ..events import OnEvent, Warned, ignore
 from ..spec import Descriptor, Manifest
@@ -56,6 +57,7 @@ async def unpack(
     overwrite: bool = False,
     keep_times: bool = False,
     partial: Path | None = None,
+    resume: bool = True,
     on_event: OnEvent = ignore,
 ) -> UnpackReport:
     """Write the files of a package, image or artifact into a folder.
@@ -69,8 +71,10 @@ async def unpack(
         unpack: which titled layers become directories.
         overwrite: replace files and links that are in the way.
         keep_times: give files and folders the times of the archive.
-        partial: folder for unfinished downloads, which a later run goes on with; None is a hidden
-            one beside what is written, gone when everything went well.
+        partial: folder for large downloads until all of them arrived, which a later run goes on
+            with; None is ``.ocipkg-partial`` beside what is written, gone when all went well.
+        resume: keep them when something fails. Without, nothing is left, and layers are removed as
+            soon as they are unpacked.
         on_event: progress.
 
     Raises:
@@ -91,6 +95,7 @@ async def unpack(
         unpack=unpack,
         keep_times=keep_times,
         partial=partial,
+        resume=resume,
         on_event=on_event,
     )
     return await _own_task(functools.partial(_unpack, build, destination, overwrite=overwrite))
@@ -106,6 +111,7 @@ async def unpack_new(
     unpack: Unpack = "auto",
     keep_times: bool = False,
     partial: Path | None = None,
+    resume: bool = True,
     on_event: OnEvent = ignore,
 ) -> UnpackReport:
     """Write the files of a package, image or artifact into a new folder, put in place by one rename.
@@ -120,8 +126,10 @@ async def unpack_new(
         mode: what is accepted; by default ``rootfs`` for images and ``artifact`` for all others.
         unpack: which titled layers become directories.
         keep_times: give files and folders the times of the archive.
-        partial: folder for unfinished downloads, which a later run goes on with; None is a hidden
-            one beside what is written, gone when everything went well.
+        partial: folder for large downloads until all of them arrived, which a later run goes on
+            with; None is ``.ocipkg-partial`` beside what is written, gone when all went well.
+        resume: keep them when something fails. Without, nothing is left, and layers are removed as
+            soon as they are unpacked.
         on_event: progress.
 
     Raises:
@@ -137,6 +145,7 @@ async def unpack_new(
         unpack=unpack,
         keep_times=keep_times,
         partial=partial,
+        resume=resume,
         on_event=on_event,
     )
     return await _own_task(functools.partial(_unpack_new, build, folder))
@@ -222,6 +231,7 @@ async def _build(
     unpack: Unpack,
     keep_times: bool,
     partial: Path | None,
+    resume: bool,
     on_event: OnEvent,
 ) -> UnpackReport:
     """Fetch and unpack everything into the staging folder's tree."""
@@ -241,8 +251,18 @@ async def _build(
         keep_times=keep_times,
         check=from_thread.check_cancelled,
     )
+
+    def left(folder: Path) -> None:
+        text = f"what arrived is kept in {folder}; run this again to go on"
+        on_event(Warned(action="unpack", text=text))
+
     with await to_thread.run_sync(start) as extractor:
-        async with partials_folder(partial, staging.parent) as partials:
+        async with AsyncExitStack() as stack:
+            partials = None
+            if resume and isinstance(fetcher, Downloader):
+                partials = await stack.enter_async_context(
+                    partials_folder(partial, staging.parent, on_left=left)
+                )
             job = LayerJob(
                 fetcher,
                 plan.tasks,

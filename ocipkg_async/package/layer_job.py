@@ -4,7 +4,8 @@ import os
 import shutil
 import stat
 from collections import Counter
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
@@ -12,7 +13,7 @@ import anyio
 from anyio import from_thread, to_thread
 
 from ..content import BlobReader, Downloader, Fetcher, LocalFiles, Meter
-from ..content.files import write_all
+from ..content.files import PARTIAL_PREFIX, write_all
 from ..content.reader import BytesStream
 from ..errors import InvalidPackageError, UnsupportedError, single_error, storage_errors
 from ..events import OnEvent, Planned
@@ -40,7 +41,7 @@ class LayerJob:
         extractor: where the layers are applied.
         limits: how much they may need.
         partials: folder for large downloads that a later run may go on with, of this user alone;
-            None: nothing is left for later runs.
+            None: nothing is left for later runs. What arrived stays there until all of it did.
         on_event: progress.
     """
 
@@ -65,6 +66,7 @@ class LayerJob:
         self._uses = Counter(_key(task) for task in tasks)
         self._arrived = {key: anyio.Event() for key in self._uses}
         self._paths: dict[_Key, Path] = {}
+        self._files: list[LayerTask] = []
 
     async def run(self) -> None:
         """Fetch and unpack all layers.
@@ -82,7 +84,11 @@ class LayerJob:
                     group.start_soon(self._fetch, key, blobs[key], slots)
                 for task in self._tasks:
                     await self._arrived[_key(task)].wait()
-                    await to_thread.run_sync(self._unpack, task)
+                    await self._present(self._unpack, task)
+        # Last: what became a file of the tree is of no use to a later run.
+        for task in self._files:
+            await self._present(self._add_file, task)
+        await to_thread.run_sync(self._remove_kept)
 
     async def _fetch(self, key: _Key, descriptor: Descriptor, slots: anyio.CapacityLimiter) -> None:
         async with slots:
@@ -92,11 +98,26 @@ class LayerJob:
             meter.finished()
         self._arrived[key].set()
 
+    async def _present(self, step: Callable[[LayerTask], None], task: LayerTask) -> None:
+        """Do something with a layer that arrived; fetch it again if it was taken away.
+
+        Another process that unpacks the same takes what both wait for when it has everything.
+        """
+        key = _key(task)
+        while True:
+            try:
+                await to_thread.run_sync(step, task)
+            except _TakenError:
+                meter = Meter(self._on_event, action="unpack", descriptor=task.descriptor)
+                self._paths[key] = await self._get(key, task.descriptor, meter)
+            else:
+                return
+
     async def _get(self, key: _Key, descriptor: Descriptor, meter: Meter) -> Path:
         """Return a file with a blob that was verified."""
         path = self._blobs / f"{descriptor.digest.encoded}-{descriptor.size}"
-        if await self._download(descriptor, path, meter):
-            return path
+        if (downloaded := await self._download(descriptor, path, meter)) is not None:
+            return downloaded
         archive = all(t.role in {"layer", "directory"} for t in self._tasks if _key(t) == key)
         async with self._open(descriptor) as reader:
             reader.meter = meter
@@ -113,19 +134,14 @@ class LayerJob:
                     file.close()
         return path
 
-    async def _download(self, descriptor: Descriptor, path: Path, meter: Meter) -> bool:
-        """Let the store write a large blob to a file; return whether it did."""
+    async def _download(self, descriptor: Descriptor, path: Path, meter: Meter) -> Path | None:
+        """Let the store write a large blob to a file; return it, or None if the store did not."""
         if descriptor.data is not None or not isinstance(self._fetcher, Downloader):
-            return False
-        if self._partials is None:
-            return await self._fetcher.download(descriptor, path, meter=meter)
-        place = self._partials / path.name
-        if not await self._fetcher.download(descriptor, place, meter=meter):
-            return False
-        with storage_errors(f"move {place} to {path}"):
-            # The folder may have been chosen on another file system.
-            await to_thread.run_sync(shutil.move, place, path)
-        return True
+            return None
+        if self._partials is not None:
+            # By its name it is removed with the unfinished ones, when nobody came back for it.
+            path = self._partials / f"{PARTIAL_PREFIX}{path.name}"
+        return path if await self._fetcher.download(descriptor, path, meter=meter) else None
 
     def _open(self, descriptor: Descriptor) -> AbstractAsyncContextManager[BlobReader]:
         if descriptor.data is None:
@@ -133,32 +149,61 @@ class LayerJob:
         return nullcontext(BlobReader(BytesStream(descriptor.data), descriptor))
 
     def _unpack(self, task: LayerTask) -> None:
-        """Unpack one layer, in a worker thread."""
-        key = _key(task)
-        path = self._paths[key]
-        self._uses[key] -= 1
-        own, last = path.parent == self._blobs, not self._uses[key]
+        """Unpack one layer, in a worker thread; files are added when all the others are there."""
+        path = self._paths[_key(task)]
         if task.role == "file" or (task.role == "perhaps" and not self._lies_under(task, path)):
-            self._extractor.add_file(task.path, path, move=own and last)
+            self._files.append(task)
             return
         self._apply(task, path)
-        if own and last:
+        if self._used(task, path):
             path.unlink()
+
+    def _add_file(self, task: LayerTask) -> None:
+        key = _key(task)
+        path = self._paths[key]
+        if self._is_kept(path):
+            own = self._blobs / path.name
+            # The folder may have been chosen on another file system.
+            with storage_errors(f"move {path} to {own}"), _taken(path):
+                shutil.move(path, own)
+            path = self._paths[key] = own
+        self._extractor.add_file(task.path, path, move=self._used(task, path))
+
+    def _used(self, task: LayerTask, path: Path) -> bool:
+        """Count a use of a blob; return whether its file is now free, and nobody else's."""
+        key = _key(task)
+        self._uses[key] -= 1
+        return path.parent == self._blobs and not self._uses[key]
+
+    def _is_kept(self, path: Path) -> bool:
+        return self._partials is not None and path.parent == self._partials
+
+    def _remove_kept(self) -> None:
+        for path in filter(self._is_kept, self._paths.values()):
+            with suppress(OSError):
+                path.unlink()
 
     def _apply(self, task: LayerTask, path: Path) -> None:
         layer = task.role == "layer"
-        with storage_errors(f"read {path}"), path.open("rb", buffering=0) as file:
+        with self._opened(path) as file:
             reader = self._reader(task, file)
             self._extractor.apply(
                 reader, base=task.base, under=task.under, whiteouts=layer, replace=layer
             )
         task.check_digests(reader.archive_digest, reader.stream_digest)
 
+    @contextmanager
+    def _opened(self, path: Path) -> Iterator[IO[bytes]]:
+        with storage_errors(f"read {path}"), ExitStack() as stack:
+            with _taken(path) if self._is_kept(path) else nullcontext():
+                file = stack.enter_context(path.open("rb", buffering=0))
+            yield file
+
     def _lies_under(self, task: LayerTask, path: Path) -> bool:
         """Whether a layer is an archive with all its names below the title."""
         budget = Budget(self._limits)
         try:
-            with storage_errors(f"read {path}"), path.open("rb", buffering=0) as file:
+            with self._opened(path) as file:
                 for entry in self._reader(task, file):
                     budget.entry()
                     parts = split_name(entry.name, self._limits, portable=False)
@@ -183,6 +228,18 @@ class LayerJob:
             algorithm=task.algorithm,
             needs_end=task.diff_id is None,
         )
+
+
+class _TakenError(Exception):
+    """A file that arrived is not there any more; it never leaves this module."""
+
+
+@contextmanager
+def _taken(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise _TakenError(path) from error
 
 
 def _key(task: LayerTask) -> _Key:

@@ -4,7 +4,7 @@ import functools
 import os
 import shutil
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import anyio
 from anyio import to_thread
 
 from ..content import finish_in_thread
-from ..content.files import temp_name
+from ..content.files import PARTIAL_PREFIX, temp_name
 from ..errors import storage_errors
 
 TREE, BLOBS, BACKUP = "tree", "blobs", "backup"
@@ -39,16 +39,35 @@ def _make_staging(path: Path) -> None:
 
 
 @asynccontextmanager
-async def partials_folder(chosen: Path | None, parent: Path) -> AsyncIterator[Path | None]:
-    """Give the folder for unfinished downloads; our own is removed again when nothing is left in it."""
-    if chosen is not None:
-        yield chosen
-        return
-    path = parent / PARTIAL
+async def partials_folder(
+    chosen: Path | None, parent: Path, *, on_left: Callable[[Path], None]
+) -> AsyncIterator[Path | None]:
+    """Give the folder for unfinished downloads; our own is removed again when nothing is left in it.
+
+    Args:
+        chosen: the folder that the user wants, or None.
+        parent: where our own is made.
+        on_left: called with the folder if something is left in it after a failure.
+    """
+    path = chosen or parent / PARTIAL
     try:
-        yield path if await to_thread.run_sync(_make_private, path) else None
+        usable = chosen is not None or await to_thread.run_sync(_make_private, path)
+        yield path if usable else None
+    except BaseException:
+        names: list[str] = []
+        await finish_in_thread(lambda: names.extend(_partials_in(path)))
+        if names:
+            on_left(path)
+        raise
     finally:
-        await finish_in_thread(_remove_empty, [path])
+        if chosen is None:
+            await finish_in_thread(_remove_empty, [path])
+
+
+def _partials_in(path: Path) -> list[str]:
+    with suppress(OSError):
+        return [one.name for one in path.iterdir() if one.name.startswith(PARTIAL_PREFIX)]
+    return []
 
 
 def _make_private(path: Path) -> bool:
