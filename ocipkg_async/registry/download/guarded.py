@@ -65,6 +65,13 @@ def folder_errors(folder: Path) -> Iterator[None]:
 
 def reserve(fd: int, size: int) -> None:
     """Take the space of a whole file, or only set its length where space cannot be reserved."""
+    if hasattr(os, "fstatvfs"):
+        system = os.fstatvfs(fd)
+        missing = size - os.fstat(fd).st_blocks * 512
+        # Some file systems find out by filling the disk, and a manifest may claim any size. Others
+        # do not tell what they have.
+        if system.f_blocks and missing > system.f_bfree * system.f_frsize:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if hasattr(os, "posix_fallocate"):
         try:
             os.posix_fallocate(fd, 0, size)
@@ -86,8 +93,12 @@ def is_ours(place: Path) -> bool:
         status = place.lstat()
     except FileNotFoundError:
         return False
+    return _is_ours(status, place.parent)
+
+
+def _is_ours(status: os.stat_result, folder: Path) -> bool:
     geteuid = getattr(os, "geteuid", None)
-    owners = {place.parent.stat().st_uid, geteuid() if geteuid else status.st_uid}
+    owners = {folder.stat().st_uid, geteuid() if geteuid else status.st_uid}
     return stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and status.st_uid in owners
 
 
@@ -119,13 +130,14 @@ def check_unchanged(fd: int, place: Path, size: int) -> None:
 
 
 def open_finished(path: Path, size: int) -> int | None:
-    """Open the file at a blob's final place if it could be the blob."""
+    """Open the file at a blob's final place if it could be the blob, and is ours; see `is_ours`."""
     try:
         fd = os.open(path, os.O_RDONLY | FLAGS)
     except OSError:
         return None  # there is none, or none that can be read; it will be replaced
     status = os.fstat(fd)
-    if stat.S_ISREG(status.st_mode) and status.st_size == size:
-        return fd
+    with contextlib.suppress(OSError):
+        if status.st_size == size and _is_ours(status, path.parent):
+            return fd
     os.close(fd)
     return None

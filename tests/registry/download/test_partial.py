@@ -438,6 +438,27 @@ class TestFound:
             await finish(file)
         assert path.read_bytes() == DATA
 
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+    async def test_a_file_of_somebody_else_is_replaced(self, path: Path) -> None:
+        """Who has it open could change it when it is verified."""
+        path.parent.mkdir(parents=True)
+        path.write_bytes(DATA)
+        os.chown(path, 12345, -1)
+        async with partial_file(path, BLOB, resume=True) as file:
+            assert not file.found
+            await finish(file)
+        assert path.stat().st_uid == 0
+        assert path.read_bytes() == DATA
+
+    async def test_a_file_with_another_name_is_replaced(self, path: Path) -> None:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(DATA)
+        os.link(path, path.with_name("other"))
+        async with partial_file(path, BLOB, resume=True) as file:
+            assert not file.found
+            await finish(file)
+        assert path.stat().st_nlink == 1
+
     async def test_a_folder_is_an_error_and_costs_nothing(self, path: Path) -> None:
         path.mkdir(parents=True)
         with pytest.raises(StorageError, match=path.name):
@@ -534,6 +555,23 @@ async def test_space_is_reserved_where_it_can_be(
             assert status.st_blocks * 512 >= SIZE
         await finish(file)
     assert path.read_bytes() == DATA
+
+
+async def test_what_cannot_fit_does_not_fill_the_disk_first(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its size is what a manifest says; ext4 takes all there is before it says no."""
+    asked: list[int] = []
+    monkeypatch.setattr(os, "posix_fallocate", lambda _fd, _at, length: asked.append(length))
+    path.parent.mkdir(parents=True)
+    free = os.statvfs(path.parent)
+    size = free.f_frsize * free.f_blocks + 1
+    huge = Descriptor(media_type="a/b", digest=BLOB.digest, size=size)
+    async with partial_file(path, huge, resume=True) as file:
+        with pytest.raises(DiskFullError):
+            await work(file.reserve)
+    assert asked == []
+    assert names(path) == []
 
 
 async def test_space_that_was_taken_in_vain_is_given_back(
