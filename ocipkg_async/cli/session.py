@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec
 
-import anyio
 import click
 
 from ..client import Client, ClientOptions
 from ..errors import OCIError
 from . import options as shared
 from .exit_codes import ERROR, exit_code
+from .interrupts import run_interruptible
 from .progress import Display, ProgressKind, display, say
 from .text import json_text, printable
 
@@ -90,7 +90,7 @@ def command(
             with _failing():
                 if prepare is not None:
                     prepare(given)
-                anyio.run(functools.partial(body, session, **given))
+                run_interruptible(functools.partial(body, session, **given))
 
         wrapped: Callable[..., None] = run
         groups = (

@@ -49,6 +49,29 @@ def test_ctrl_c_and_sigterm_leave_nothing(
     assert run("verify").stdout == ""
 
 
+def test_ctrl_c_again_and_again_is_the_same_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_bytes(bytes(20 << 20))
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(EmbeddedRegistry(shutdown_timeout_s=0.01)) as server,
+    ):
+        run("push", f"{server.host}/a:v1", "file")
+        rate = "--limit-rate", "512K"
+        process = start("pull", f"{server.host}/a:v1", "-o", "out", *rate, "--progress", "json")
+        assert process.stderr
+        while "progressed" not in process.stderr.readline():
+            pass
+        while process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        _, errors = finish(process)
+    assert process.returncode == 130
+    assert re.search(r'run this again to go on"}\ninterrupted\n$', errors)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".ocipkg-partial", "file"]
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
 def test_serve_until_told(number: signal.Signals, code: int, tree: Path, tmp_path: Path) -> None:
     folder = tmp_path / "registry"
