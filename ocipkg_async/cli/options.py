@@ -9,7 +9,7 @@ import click
 from ..client import ClientOptions
 from ..package import UnpackLimits
 from ..registry import TransferOptions
-from ..registry.options import MAX_CONNECTIONS
+from ..registry.options import MAX_CONNECTIONS, MAX_PART_BYTES
 from ..transport import RetryPolicy, TransportOptions
 from .values import ByteRate, ByteSize, Limit
 
@@ -108,7 +108,7 @@ PULLING = (
     ),
     click.option(
         "--part-size",
-        type=ByteSize(),
+        type=ByteSize(MAX_PART_BYTES),
         help="How much of a large blob one request asks for  [default: 8M to 16M].",
     ),
     click.option(
@@ -121,7 +121,8 @@ PARTIAL = (
     click.option(
         "--partial",
         type=click.Path(path_type=Path, file_okay=False),
-        help="Where unfinished downloads are kept  [default: beside the output].",
+        help="Where downloads are kept until all of them arrived  [default: .ocipkg-partial in the"
+        " output folder, or beside it].",
     ),
 )
 PUSHING = (

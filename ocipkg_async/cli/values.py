@@ -6,6 +6,7 @@ import re
 import click
 
 from ..package import UnpackLimits
+from .text import size_text
 
 _SIZE = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>[KMGT]?)(?:i?B)?", re.IGNORECASE)
 _FACTORS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -22,6 +23,9 @@ class ByteSize(click.ParamType[int]):
 
     name = "size"
 
+    def __init__(self, max_bytes: int | None = None) -> None:
+        self._max_bytes = max_bytes
+
     def convert(
         self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
     ) -> int:
@@ -33,6 +37,8 @@ class ByteSize(click.ParamType[int]):
             self.fail(f"{value!r} is not a size; write 65536, 64K or 8MiB", param, ctx)
         if size < 1:
             self.fail("a size is at least one byte", param, ctx)
+        if self._max_bytes is not None and size > self._max_bytes:
+            self.fail(f"{value!r} is more than {size_text(self._max_bytes)}", param, ctx)
         return size
 
 

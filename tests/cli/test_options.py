@@ -70,7 +70,7 @@ def test_any_text_is_a_rate_or_an_error_with_an_example(text: str) -> None:
         (["--connections", "17"], "16"),
         (["--connections", "0"], "1<=x<=16"),
         (["--part-size", "0"], "at least one byte"),
-        (["--part-size", "2G"], "1073741824"),
+        (["--part-size", "2G"], "more than 1.00 GiB"),
         (["--timeout", "0"], "x>0"),
         (["--timeout", "nan"], "positive"),
         (["--retries", "-1"], "x>=0"),
