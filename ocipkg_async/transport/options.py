@@ -40,6 +40,9 @@ class TransportOptions:
         redirect_hosts: internal hosts that a registry may redirect to (S-10).
         user_agent: User-Agent header (D-11).
         headers: further headers, sent to registries, never to where they redirect.
+
+    Raises:
+        InvalidArgumentError: a number is out of its range, or a key has no certificate.
     """
 
     connect_timeout_s: float = 30.0

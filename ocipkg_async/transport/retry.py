@@ -27,6 +27,9 @@ class RetryPolicy:
             asks for more is not waited for.
         deadline_s: seconds that one operation may take with all its tries and waits: a request
             until its answer, a blob until its last byte is moved. None: no limit.
+
+    Raises:
+        InvalidArgumentError: a number is out of its range.
     """
 
     attempts: int = 6

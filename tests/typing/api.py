@@ -31,20 +31,25 @@ from ocipkg_async import (
     Reference,
     Repository,
     StaticCredentials,
+    TransferOptions,
     TransportOptions,
     UnpackLimits,
     UnpackReport,
     errors,
 )
+from ocipkg_async.content import Downloader, Meter
 from ocipkg_async.events import Finished, Progressed
 from ocipkg_async.server import Faults
 from ocipkg_async.store import Problem, Pruned
+from ocipkg_async.transport import RetryPolicy
 
 
 def show(event: Event) -> None:
     if isinstance(event, Progressed):
         assert_type(event.done, int)
         assert_type(event.total, int | None)
+        assert_type(event.rate_bytes_per_s, float)
+        assert_type((event.connections, event.retries, event.moved), tuple[int, int, int])
     elif isinstance(event, Finished) and event.descriptor is not None:
         assert_type(event.descriptor.digest, Digest)
 
@@ -107,6 +112,10 @@ async def stores(client: Client) -> None:
     await repository.push(blob, BytesSource(data))
     async with repository.fetch(blob) as reader:
         assert_type(await reader.read(1 << 20), bytes)
+    downloader: Downloader = repository
+    meter = Meter(show, descriptor=blob)
+    assert_type(await downloader.download(blob, Path("f"), meter=meter, durable=True), bool)
+    assert_type(meter.rate_bytes_per_s, float)
     layout = await Layout.open(Path("layout"), create=True)
     await layout.push(blob, FileSource(Path("file")))
     async with ArchiveReader.open(Path("pkg.tar")) as archive:
@@ -123,7 +132,21 @@ async def settings() -> None:
         store=Path("store"),
         concurrency=4,
         limits=UnpackLimits(entries=1000),
-        transport=TransportOptions(connect_timeout_s=5, ca_file=Path("ca.pem")),
+        transfer=TransferOptions(
+            connections=8,
+            part_bytes=16 << 20,
+            resume=False,
+            partial=Path("partial"),
+            chunk_bytes=4 << 20,
+            resume_uploads=True,
+            state=Path("state"),
+        ),
+        transport=TransportOptions(
+            connect_timeout_s=5,
+            ca_file=Path("ca.pem"),
+            bytes_per_s=20_000_000,
+            retry=RetryPolicy(attempts=10, deadline_s=3600),
+        ),
     )
     credentials = StaticCredentials({"ghcr.io": Credential(username="a", password="b")})
     async with Client(options, credentials=credentials, on_event=show) as client:
