@@ -6,6 +6,7 @@ megabyte or more.
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -18,6 +19,8 @@ from .locks import lock_if_free
 
 TEMP_PREFIX = ".tmp-"
 """How every unfinished file and folder begins; `remove_stale` clears what a killed process left."""
+# As `temp_name` makes them: a folder that the user chose may hold hidden files of other programs.
+_TEMP = re.compile(rf"{re.escape(TEMP_PREFIX)}[0-9]+-.+", re.ASCII)
 STALE_AFTER_S = 24 * 3600.0
 PARTIAL_PREFIX = ".partial-"
 """How a download begins that a later run may go on with; its journal and lock lie beside it."""
@@ -94,7 +97,7 @@ def remove_stale(folder: Path, *, now_s: float, older_than_s: float = STALE_AFTE
         how many were removed.
     """
     try:
-        entries = [entry for entry in folder.iterdir() if entry.name.startswith(TEMP_PREFIX)]
+        entries = [entry for entry in folder.iterdir() if _TEMP.fullmatch(entry.name)]
     except OSError:
         return 0  # tidying is a favour, never a reason to fail
     removed = 0

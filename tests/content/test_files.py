@@ -150,18 +150,21 @@ def test_remove_stale_takes_old_unfinished_files_and_folders_only(tmp_path: Path
     (outside / "kept").touch()
     folder = tmp_path / "folder"
     folder.mkdir()
-    for name in (TEMP_PREFIX + "old", "other", TEMP_PREFIX + "new"):
+    for name in (TEMP_PREFIX + "1-old", "other", TEMP_PREFIX + "1-new"):
         (folder / name).touch()
-    tree = folder / (TEMP_PREFIX + "tree")
+    tree = folder / (TEMP_PREFIX + "1-tree")
     (tree / "a" / "b").mkdir(parents=True)
     (tree / "a" / "b" / "file").touch()
-    link = folder / (TEMP_PREFIX + "link")
+    foreign = folder / (TEMP_PREFIX + "data")  # of another program
+    foreign.mkdir()
+    os.utime(foreign, (old, old))
+    link = folder / (TEMP_PREFIX + "1-link")
     link.symlink_to(outside)
-    for entry in (folder / (TEMP_PREFIX + "old"), folder / "other", tree):
+    for entry in (folder / (TEMP_PREFIX + "1-old"), folder / "other", tree):
         os.utime(entry, (old, old))
     os.utime(link, (old, old), follow_symlinks=False)
     assert remove_stale(folder, now_s=now, older_than_s=500) == 3
-    assert names(folder) == [TEMP_PREFIX + "new", "other"]
+    assert names(folder) == [TEMP_PREFIX + "1-new", TEMP_PREFIX + "data", "other"]
     assert names(outside) == ["kept"]
     assert remove_stale(tmp_path / "missing", now_s=now) == 0
     assert remove_stale(folder / "other", now_s=now) == 0
