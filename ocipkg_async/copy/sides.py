@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..content import ByteStream, SavingSource, Source
-from ..errors import OCIError
+from ..errors import OCIError, StorageError
 
 _NOTE = "this happened at the "
 
@@ -43,7 +43,11 @@ class NotedSource:
         if not isinstance(self._source, SavingSource):
             return False
         with side("source"):
-            return await self._source.save(path, durable=durable)
+            try:
+                return await self._source.save(path, durable=durable)
+            except StorageError:
+                with side("destination"):  # that is where the file lies
+                    raise
 
 
 class _NotedStream:

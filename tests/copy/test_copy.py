@@ -460,6 +460,17 @@ async def test_an_error_of_the_destination_says_so() -> None:
     assert caught.value.__notes__ == ["this happened at the destination"]
 
 
+async def test_a_disk_that_refuses_a_download_is_the_destination_s(tmp_path: Path) -> None:
+    async with watched() as server, opened(server.host) as repository:
+        root = await push_image(repository, 9 << 20)
+        layout = await Layout.open(tmp_path, create=True)
+        (tmp_path / "blobs" / "sha256").rmdir()
+        (tmp_path / "blobs" / "sha256").write_bytes(b"in the way")
+        with pytest.raises(StorageError) as caught:
+            await copy_graph(repository, layout, root.descriptor, concurrency=1)
+    assert caught.value.__notes__ == ["this happened at the destination"]
+
+
 async def test_a_registry_that_breaks_as_source_or_destination_is_named() -> None:
     async with watched() as server, opened(server.host) as repository:
         memory = MemoryStore()
