@@ -4,6 +4,7 @@ import functools
 import os
 import shutil
 import stat
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ import anyio
 from anyio import to_thread
 
 from ..content import finish_in_thread
-from ..content.files import PARTIAL_PREFIX, temp_name
+from ..content.files import PARTIAL_PREFIX, remove_stale, temp_name
 from ..errors import storage_errors
 
 TREE, BLOBS, BACKUP = "tree", "blobs", "backup"
@@ -33,6 +34,7 @@ async def staging_folder(parent: Path) -> AsyncIterator[Path]:
 
 
 def _make_staging(path: Path) -> None:
+    remove_stale(path.parent, now_s=time.time())  # what a killed run left is large
     path.mkdir(mode=0o700)
     for name in (TREE, BLOBS, BACKUP):
         (path / name).mkdir()

@@ -20,8 +20,8 @@ class TransferOptions:
         part_bytes: what one range request of a large download asks for; None is 8 to 16 MiB, by size.
         resume: keep what was received of a blob when its download fails, and go on with what an
             earlier run left. Without, every download starts at its first byte and leaves nothing.
-        partial: folder for downloads of `pull` until all of them arrived; None is
-            ``.ocipkg-partial`` in the output folder, or beside it where that does not exist yet.
+        partial: folder for unfinished downloads of `pull`, which nobody else should be able to
+            write to; None is a hidden folder of the user's own beside the output.
         chunk_bytes: push blobs as PATCH chunks of this size; None does as each registry needs.
         resume_uploads: keep unfinished upload sessions open, and go on with those that an earlier
             run left, where the registry keeps them too.

@@ -158,7 +158,8 @@ class LocalStore:
             async with file_lock(
                 self._locks / f"{manifest.digest.algorithm}-{manifest.digest.encoded}"
             ):
-                await copy_graph(
+                fetch = partial(
+                    copy_graph,
                     source,
                     self.layout,
                     manifest.descriptor,
@@ -167,17 +168,40 @@ class LocalStore:
                     action="download",
                     on_event=on_event,
                 )
+                await fetch()
                 if not await run_in_thread(folder.is_dir):
                     with storage_errors(f"create {folder.parent}"):
                         await anyio.Path(folder.parent).mkdir(parents=True, exist_ok=True)
-                    report = await unpack_new(
-                        self.layout, manifest, folder, limits=limits, on_event=on_event
+                    unpack = partial(
+                        unpack_new, self.layout, manifest, folder, limits=limits, on_event=on_event
                     )
+                    try:
+                        report = await unpack()
+                    except IntegrityError:
+                        # A power failure may have taken the bytes of a blob that had its name.
+                        if not await self._drop_damaged(manifest):
+                            raise
+                        await fetch()
+                        report = await unpack()
                     for layer, reason in report.skipped:
                         text = f"{layer.digest.short} is left out: {reason}"
                         on_event(Warned(action="unpack", descriptor=layer, text=text))
                 await self.layout.tag(manifest.descriptor, name)
         return self._package(reference, platform, manifest)
+
+    async def _drop_damaged(self, manifest: Manifest) -> bool:
+        """Remove blobs of a manifest that are not what their digest says; return whether any was."""
+        damaged = False
+        for blob in manifest.successors:
+            try:
+                async with self.layout.fetch(blob) as reader:
+                    await reader.drain(len)
+            except IntegrityError:
+                await self.layout.delete(blob)
+                damaged = True
+            except NotFoundError:
+                continue  # embedded in the manifest
+        return damaged
 
     async def find(self, reference: Reference, platform: Platform | None = None) -> Package:
         """Return an installed package, without asking a registry.

@@ -15,7 +15,7 @@ import anyio
 import pytest
 
 from client.trees import FILES, contents, everything, make_tree
-from ocipkg_async.content import BlobReader, BytesSource, MemoryStore, fetch_bytes
+from ocipkg_async.content import BlobReader, BytesSource, MemoryStore, fetch_bytes, select_manifest
 from ocipkg_async.content.files import STALE_PARTIAL_S
 from ocipkg_async.content.locks import file_lock
 from ocipkg_async.content.reader import BytesStream
@@ -234,6 +234,22 @@ async def test_damage_is_found_and_mended(
     assert not [path for path in everything(store.path) if ".tmp-" in path]
     await store.remove(NAME)
     assert await store.packages() == []
+    again = await store.install(source, root, NAME)
+    assert contents(again.path) == FILES
+    assert await store.verify() == []
+
+
+async def test_a_blob_that_a_power_failure_spoilt_is_fetched_again(
+    store: LocalStore, source: MemoryStore, root: Descriptor
+) -> None:
+    """Its name and size came through, its bytes did not, and nothing was unpacked yet."""
+    package = await store.install(source, root, NAME)
+    shutil.rmtree(package.path)
+    manifest = await select_manifest(source, root)
+    (layer,) = manifest.layers
+    blob = store.path / "layout/blobs/sha256" / layer.digest.encoded
+    assert blob.stat().st_size == layer.size
+    blob.write_bytes(bytes(layer.size))
     again = await store.install(source, root, NAME)
     assert contents(again.path) == FILES
     assert await store.verify() == []

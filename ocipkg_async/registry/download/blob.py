@@ -6,14 +6,14 @@ not serve ranges as it should, one GET brings the whole blob after all.
 """
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 import anyio
 
 from ...content import BlobReader, Meter, finish_in_thread, run_in_thread
-from ...errors import DigestMismatchError, IntegrityError, OCIError, single_error
+from ...errors import DigestMismatchError, IntegrityError, OCIError, StorageError, single_error
 from ...events import Warned
 from ...spec import Descriptor, Digest
 from ...transport import RetryBudget
@@ -21,7 +21,7 @@ from ..endpoint import Endpoint
 from ..memory import STREAM_BYTES
 from ..options import TransferOptions
 from .file_sink import FileSink
-from .pace import START, Pace
+from .pace import LIMIT, START, Pace
 from .partial import PartialFile, partial_file
 from .plan import PARALLEL_BYTES, PART_BYTES, RangePlan
 from .ranged import RangedDownload, RangesRefusedError
@@ -243,7 +243,7 @@ class _Saving:
             plan=RangePlan(
                 descriptor.size,
                 done=done,
-                pace=Pace(fixed=options.connections if parallel else 1),
+                pace=self._pace() if parallel else Pace(fixed=1),
                 part_bytes=options.part_bytes if parallel else descriptor.size,
             ),
             sink=sink,
@@ -259,7 +259,12 @@ class _Saving:
                     group.cancel_scope.cancel()
             return await sink.digest()
         finally:
-            await finish_in_thread(sink.record)
+            await finish_in_thread(_record, sink)
+
+    def _pace(self) -> Pace:
+        # Below a cap more connections bring nothing, whatever a moment's rate says.
+        capped = self._endpoint.transport.options.bytes_per_s is not None
+        return Pace(fixed=self._options.connections, limit=START if capped else LIMIT)
 
     async def _fill_whole(self, refused: RangesRefusedError) -> None:
         file, offset = self._file, 0
@@ -274,3 +279,8 @@ class _Saving:
             self._meter.stand(0)
             reader.meter = self._meter
             await reader.drain(write)
+
+
+def _record(sink: FileSink) -> None:
+    with suppress(StorageError):  # a later run fetches more; that is not how this one ended
+        sink.record()
