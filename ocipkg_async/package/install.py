@@ -8,7 +8,7 @@ after a failure or cancellation the destination is as it was (S-29).
 import errno
 import functools
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +23,9 @@ from ..events import OnEvent, Warned, ignore
 from ..spec import Descriptor, Manifest
 from .extract import Extractor, Mode
 from .layer_job import LayerJob
-from .layer_plan import IMAGE_CONFIGS, Unpack, plan_unpack
+from .layer_plan import IMAGE_CONFIGS, LayerTask, Unpack, plan_unpack
 from .limits import UnpackLimits
-from .merge import merge_tree
+from .merge import in_the_way, merge_tree
 from .staging import BACKUP, BLOBS, TREE, parents, partials_folder, staging_folder
 
 
@@ -151,7 +151,7 @@ async def unpack_new(
     return await _own_task(functools.partial(_unpack_new, build, folder))
 
 
-_Build = Callable[[Path], Awaitable[UnpackReport]]
+_Build = Callable[[Path, Path | None], Awaitable[UnpackReport]]
 _T = TypeVar("_T")
 
 
@@ -179,7 +179,7 @@ async def _unpack(build: _Build, destination: Path, *, overwrite: bool) -> Unpac
     if not await to_thread.run_sync(destination.is_dir):
         raise AlreadyExistsError(f"{destination} is not a folder", hint="choose another folder")
     async with staging_folder(destination) as staging:
-        report = await build(staging)
+        report = await build(staging, None if overwrite else destination)
         move = functools.partial(
             merge_tree,
             staging / TREE,
@@ -195,7 +195,7 @@ async def _unpack_new(build: _Build, folder: Path) -> UnpackReport:
     if await _exists(folder):
         raise _exists_error(folder)
     async with parents(folder.parent), staging_folder(folder.parent) as staging:
-        report = await build(staging)
+        report = await build(staging, None)
         await to_thread.run_sync(_put_in_place, staging / TREE, folder)
     return report
 
@@ -225,6 +225,7 @@ async def _build(
     fetcher: Fetcher,
     manifest: Manifest,
     staging: Path,
+    occupied: Path | None,
     *,
     limits: UnpackLimits,
     mode: Mode | None,
@@ -234,7 +235,11 @@ async def _build(
     resume: bool,
     on_event: OnEvent,
 ) -> UnpackReport:
-    """Fetch and unpack everything into the staging folder's tree."""
+    """Fetch and unpack everything into the staging folder's tree.
+
+    What is in the way in the folder `occupied` is told before anything is fetched, as far as the
+    manifest tells the names.
+    """
     if not isinstance(manifest, Manifest):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidArgumentError(
             "an index cannot be unpacked", hint="select the manifest of one platform first"
@@ -243,6 +248,8 @@ async def _build(
     if manifest.config is not None and manifest.config.media_type in IMAGE_CONFIGS:
         config = await fetch_bytes(fetcher, manifest.config)
     plan = plan_unpack(manifest, config, limits=limits, mode=mode, unpack=unpack)
+    if occupied is not None:
+        await to_thread.run_sync(_check_titles, plan.tasks, occupied)
     start = functools.partial(
         Extractor,
         staging / TREE,
@@ -284,3 +291,10 @@ async def _build(
             skipped=plan.skipped,
             special=extractor.special,
         )
+
+
+def _check_titles(tasks: Sequence[LayerTask], folder: Path) -> None:
+    for task in tasks:
+        path = folder.joinpath(*task.path)
+        if task.role == "file" and os.path.lexists(path):
+            raise in_the_way(path, mixed=path.is_dir() and not path.is_symlink())

@@ -61,14 +61,20 @@ def _check(new: Folder, old: Folder, *, overwrite: bool) -> None:
             with new.child(name) as new_child, old.child(name) as old_child:
                 _check(new_child, old_child, overwrite=overwrite)
         elif any(both) or not overwrite:
-            raise _in_the_way(old, name, mixed=any(both))
+            raise in_the_way(old.path / name, mixed=any(both))
 
 
-def _in_the_way(folder: Folder, name: str, *, mixed: bool = False) -> AlreadyExistsError:
+def in_the_way(path: Path, *, mixed: bool = False) -> AlreadyExistsError:
+    """Return the error for something that stands where something else is to go.
+
+    Args:
+        path: where.
+        mixed: one of them is a folder and the other is not.
+    """
     hint = "choose another folder, or allow it with overwrite (--overwrite)"
     if mixed:
         hint = "one is a folder and the other is not; remove it, or choose another folder"
-    return AlreadyExistsError(f"{folder.path / name} exists", hint=hint)
+    return AlreadyExistsError(f"{path} exists", hint=hint)
 
 
 class _Move:
@@ -112,7 +118,7 @@ class _Move:
             try:
                 new.link(name, old, name)  # unlike a rename, it replaces nothing
             except FileExistsError as error:
-                raise _in_the_way(old, name) from error
+                raise in_the_way(old.path / name) from error
             except OSError:
                 pass  # no hard links on this file system
             else:
@@ -120,7 +126,7 @@ class _Move:
                     new.unlink(name)
                 return
         if old.look(name) is not None:
-            raise _in_the_way(old, name)
+            raise in_the_way(old.path / name)
         new.rename(name, old, name)
 
     def undo(self) -> None:

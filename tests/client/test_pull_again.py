@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ocipkg_async import ArtifactFile, Client, ClientOptions, TransferOptions, TransportOptions
-from ocipkg_async.errors import RegistryError
+from ocipkg_async.errors import AlreadyExistsError, RegistryError
 from ocipkg_async.events import Event, Warned
 from ocipkg_async.server import EmbeddedRegistry, Faults
 from ocipkg_async.spec import Digest
@@ -99,3 +99,19 @@ async def test_nothing_is_kept_that_is_not_to_be_gone_on_with(
     around.mkdir()
     assert await pull(origin, around / "out", TransferOptions(resume=False)) == []
     assert list(around.iterdir()) == []
+
+
+async def test_a_file_in_the_way_is_told_before_anything_is_fetched(
+    origin: Origin, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "second").write_bytes(b"mine")
+    origin.broken = False
+    origin.asked.clear()
+    async with Client() as client:
+        with pytest.raises(AlreadyExistsError, match="second"):
+            await client.pull(origin.reference, out)
+    assert origin.asked == []
+    assert [path.name for path in out.iterdir()] == ["second"]
+    assert (out / "second").read_bytes() == b"mine"
