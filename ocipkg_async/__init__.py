@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .server import EmbeddedRegistry
     from .spec import Descriptor, Digest, Index, Manifest, Platform, Reference
     from .store import LocalStore, Package
-    from .transport import Credential, StaticCredentials, TransportOptions
+    from .transport import Credential, RetryPolicy, StaticCredentials, TransportOptions
 
 # Names are imported when they are first used: the command's --help, and programs that need a part,
 # do not pay for the HTTP library.
@@ -64,6 +64,7 @@ _HOMES = {
     "ProducerSource": "content",
     "Reference": "spec",
     "Repository": "registry",
+    "RetryPolicy": "transport",
     "StaticCredentials": "transport",
     "TransferOptions": "registry",
     "TransportOptions": "transport",
@@ -97,6 +98,7 @@ __all__ = [
     "ProducerSource",
     "Reference",
     "Repository",
+    "RetryPolicy",
     "StaticCredentials",
     "TransferOptions",
     "TransportOptions",
