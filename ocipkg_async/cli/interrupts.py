@@ -25,9 +25,13 @@ def run_interruptible(main: Callable[[], Awaitable[None]]) -> None:
             await main()
             return
 
+        # A lock, since a signal that arrives before SIG_IGN holds runs this function within itself.
+        first = threading.Lock()
+
         def once(number: int, frame: FrameType | None) -> None:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            cancel(number, frame)
+            if first.acquire(blocking=False):
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                cancel(number, frame)
 
         signal.signal(signal.SIGINT, once)
         try:
