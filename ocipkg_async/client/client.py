@@ -11,9 +11,10 @@ Example:
 from .keeping import KeepingVerbs
 from .looking import LookingVerbs
 from .moving import MovingVerbs
+from .packing import PackingVerbs
 
 
-class Client(MovingVerbs, LookingVerbs, KeepingVerbs):
+class Client(PackingVerbs, MovingVerbs, LookingVerbs, KeepingVerbs):
     """Packages, registries, layouts, archives and the local store, behind one set of verbs.
 
     Use it as an async context manager; it owns the connections. One client serves any number of
