@@ -26,7 +26,7 @@ from ..content import (
 )
 from ..errors import InvalidArgumentError, UnsupportedError
 from ..events import Action, Finished, OnEvent, Planned, Warned, ignore
-from ..spec import Descriptor, Digest, Digester, Manifest, media_types
+from ..spec import Descriptor, Digest, Digester, Index, Manifest, media_types
 from ..spec.decoding import encode_json
 from .collect import Entry, collect, leaving_links, top_level
 from .compress import DEFAULT, Compression, compress_to
@@ -284,8 +284,8 @@ async def push_layer(
     return PackedLayer(descriptor=descriptor, info=infos[-1])
 
 
-async def push_manifest(store: Pusher, manifest: Manifest, *, name: str | None) -> None:
-    """Push a manifest, and name it where a name is given.
+async def push_manifest(store: Pusher, manifest: Manifest | Index, *, name: str | None) -> None:
+    """Push a manifest or index, and name it where a name is given.
 
     Raises:
         UnsupportedError: a name is given, and the store has none.
