@@ -5,6 +5,7 @@ from .artifact_file import ArtifactFile
 from .builder import LayerInfo, pack, source_date_epoch
 from .compress import Compression
 from .extract import Mode
+from .formats import PackageFormat
 from .install import UnpackReport, unpack, unpack_new
 from .layer_plan import Unpack
 from .limits import UnpackLimits
@@ -14,6 +15,7 @@ __all__ = [
     "Compression",
     "LayerInfo",
     "Mode",
+    "PackageFormat",
     "Unpack",
     "UnpackLimits",
     "UnpackReport",

@@ -26,10 +26,12 @@ from ..content import (
 )
 from ..errors import InvalidArgumentError, UnsupportedError
 from ..events import Action, Finished, OnEvent, Planned, Warned, ignore
-from ..spec import Descriptor, Digest, Digester, Index, Manifest, media_types
-from ..spec.decoding import encode_json
-from .collect import Entry, collect, leaving_links, top_level
+from ..native import LinkMetadata
+from ..spec import Descriptor, Digest, Digester, Index, Manifest, Platform
+from .collect import Entry, leaving_links, top_level
 from .compress import DEFAULT, Compression, compress_to
+from .formats import Contents, PackageFormat, check_options, config_of, layer_type, manifest_of
+from .named import collect_named
 from .tar_writer import TarWriter
 
 _HASHING_AHEAD = 4  # blocks that wait for the digest of the tar
@@ -71,9 +73,14 @@ def source_date_epoch(environ: Mapping[str, str] | None = None) -> int:
     Raises:
         InvalidArgumentError: the variable holds something else.
     """
+    return _time_given(environ) or 0
+
+
+def _time_given(environ: Mapping[str, str] | None = None) -> int | None:
+    """Return ``SOURCE_DATE_EPOCH``, None where it is not set."""
     text = (os.environ if environ is None else environ).get("SOURCE_DATE_EPOCH", "")
     if not text:
-        return 0
+        return None
     if not text.isascii() or not text.isdigit():
         raise InvalidArgumentError(
             f"SOURCE_DATE_EPOCH is {text[:40]!r}", hint="set it to seconds since 1970, or unset it"
@@ -155,6 +162,10 @@ async def pack(
     store: PackStore,
     paths: Sequence[Path],
     *,
+    named: Mapping[str, Path] | None = None,
+    format: PackageFormat = "ocipkg-v1",  # noqa: A002 - the word for it
+    platform: Platform | None = None,
+    link: LinkMetadata | None = None,
     name: str | None = None,
     compression: Compression = DEFAULT,
     annotations: dict[str, str] | None = None,
@@ -172,9 +183,15 @@ async def pack(
         store: where to.
         paths: one directory, for its contents; or files and directories, each packed under its
             base name.
+        named: further files and directories, by the slash-separated names they get in the package.
+        format: ``ocipkg-v1``, or ``ocipkg-v0`` for readers older than ocipkg 0.3, which is
+            an ordinary image: its annotations are labels of the config.
+        platform: what the package is for, as its config says; for ``ocipkg-v0``, which must name
+            one, None is this host's.
+        link: how the package wants to be linked.
         name: tag to give, as the store wants it: the full reference for layouts and archives.
         compression: of the layer. ocipkg itself reads gzip only.
-        annotations: of the manifest.
+        annotations: of the package.
         mtime_s: time of all files, in seconds since 1970; None for ``SOURCE_DATE_EPOCH``, else 0.
         follow_symlinks: pack what symlinks point to, instead of the links.
         label: what events call the package; empty is `name`.
@@ -184,55 +201,52 @@ async def pack(
         the descriptor of the manifest.
 
     Raises:
-        InvalidPackageError: nothing to pack, base names that collide, a special file, a name that
-            is not UTF-8, or a file that changed while it was read.
+        InvalidArgumentError: something in `named` is no name, or the format has no place for `link`
+            or for another option.
+        InvalidPackageError: nothing to pack, names that collide, a special file, a name that is
+            not UTF-8, or a file that changed while it was read.
         NotFoundError: a path is not there.
         StorageError: a file cannot be read.
-        UnsupportedError: the store cannot do what is needed.
+        UnsupportedError: the store cannot do what is needed, or the format has no such compression.
     """
-    mtime_s = source_date_epoch() if mtime_s is None else mtime_s
-    layer_type = _layer_type(compression)
+    annotations = annotations or {}
+    created_s = _time_given() if mtime_s is None else mtime_s
+    mtime_s = created_s or 0
+    media_type = layer_type(format, compression.algorithm)
+    check_options(format, annotations, link)
     entries = await to_thread.run_sync(
-        lambda: collect(paths, follow_symlinks=follow_symlinks, check=from_thread.check_cancelled)
+        lambda: collect_named(
+            paths,
+            named or {},
+            follow_symlinks=follow_symlinks,
+            check=from_thread.check_cancelled,
+        )
     )
     warn_of_links(leaving_links(entries), "pack", on_event)
     on_event(Planned(action="pack", total=sum(entry.size for entry in entries)))
     layer = await push_layer(
         store,
         entries,
-        media_type=layer_type,
+        media_type=media_type,
         compression=compression,
         mtime_s=mtime_s,
         label=label or name or "",
         on_event=on_event,
     )
-    config = encode_json(
-        {
-            "layers": {layer.descriptor.digest: top_level(entries)},
-            # Ours; ocipkg ignores it. It identifies the content however it is compressed.
-            "diffIds": {layer.descriptor.digest: layer.info.diff_id},
-        }
-    )
-    config_descriptor = Descriptor.of(config, media_types.OCIPKG_CONFIG)
-    await store.push(config_descriptor, BytesSource(config))
-    manifest = Manifest.build(
-        artifact_type=media_types.OCIPKG_ARTIFACT,
-        config=config_descriptor,
-        layers=(layer.descriptor.plain(),),
+    contents = Contents(
+        layer=layer.descriptor,
+        diff_id=layer.info.diff_id,
+        top_level=top_level(entries),
         annotations=annotations,
+        platform=platform,
+        link=link,
+        created_s=created_s,
     )
+    config, config_descriptor = config_of(format, contents)
+    await store.push(config_descriptor, BytesSource(config))
+    manifest = manifest_of(format, contents, config_descriptor)
     await push_manifest(store, manifest, name=name)
     return manifest.descriptor
-
-
-def _layer_type(compression: Compression) -> str:
-    if compression.algorithm == "none":
-        raise UnsupportedError(
-            "a package has no uncompressed form", hint="use gzip with level 0, or zstd"
-        )
-    if compression.algorithm == "zstd":
-        return media_types.OCIPKG_LAYER_TAR_ZSTD
-    return media_types.OCIPKG_LAYER_TAR_GZIP
 
 
 async def push_layer(

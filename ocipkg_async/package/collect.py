@@ -10,8 +10,8 @@ import os
 import posixpath
 import re
 import stat
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -86,10 +86,7 @@ def collect(
             UTF-8, a socket, device or fifo, or links that go round in circles.
         StorageError: a directory cannot be read.
     """
-    if len(paths) == 1 and paths[0].is_dir():
-        entries = collect_directory(paths[0], follow_symlinks=follow_symlinks, check=check)
-    else:
-        entries = _collect_each(paths, follow_symlinks=follow_symlinks, check=check)
+    entries = gather(paths, follow_symlinks=follow_symlinks, check=check)
     if not entries:
         raise InvalidPackageError(
             "there is nothing to pack: "
@@ -97,6 +94,29 @@ def collect(
             hint="give files, or a directory that is not empty",
         )
     return entries
+
+
+def gather(
+    paths: Sequence[Path],
+    *,
+    beside: Collection[str] = (),
+    follow_symlinks: bool = False,
+    check: Callable[[], object] = lambda: None,
+) -> list[Entry]:
+    """Return the entries of a package as `collect` does; perhaps none.
+
+    Args:
+        paths: files and directories.
+        beside: further names at the top of the package, which symlinks may point to.
+        follow_symlinks: pack what symlinks inside directories point to, instead of the links.
+        check: called now and then; what it raises ends the search.
+
+    Raises:
+        NotFoundError, InvalidPackageError, StorageError: as `collect`.
+    """
+    if len(paths) == 1 and paths[0].is_dir():
+        return collect_directory(paths[0], follow_symlinks=follow_symlinks, check=check)
+    return _collect_each(paths, beside=beside, follow_symlinks=follow_symlinks, check=check)
 
 
 def collect_directory(
@@ -111,7 +131,7 @@ def collect_directory(
         NotFoundError: it is not there.
         InvalidPackageError, StorageError: as `collect`.
     """
-    entries = _below(str(root), "", follow=follow_symlinks, check=check)
+    entries = entries_below(str(root), "", follow=follow_symlinks, check=check)
     entries.sort(key=_name)
     return entries
 
@@ -127,7 +147,11 @@ def leaving_links(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def _collect_each(
-    paths: Sequence[Path], *, follow_symlinks: bool, check: Callable[[], object]
+    paths: Sequence[Path],
+    *,
+    beside: Collection[str],
+    follow_symlinks: bool,
+    check: Callable[[], object],
 ) -> list[Entry]:
     entries: list[Entry] = []
     given: dict[str, Path] = {}
@@ -143,24 +167,58 @@ def _collect_each(
                 hint="rename one, or pack a directory that holds both",
             )
         given[name] = path
-        with _found(path):
-            info = os.lstat(path)
-        entries.append(_entry(name, str(path), info, follow_symlinks=follow_symlinks))
-    names = given.keys()
+        entries.append(entry_at(name, str(path), follow_symlinks=follow_symlinks))
+    names = given.keys() | set(beside)
     for position, entry in enumerate(entries):
         if entry.kind == "symlink" and (link_target(entry) or "").partition("/")[0] not in names:
-            with _found(given[entry.name]):
-                info = os.stat(entry.path)  # noqa: PTH116
-            entries[position] = _entry(entry.name, entry.path, info, follow_symlinks=True)
+            entries[position] = target_at(entry)
     for entry in list(entries):
         if entry.kind == "directory":
-            entries += _below(entry.path, entry.name + "/", follow=follow_symlinks, check=check)
+            below = entry.name + "/"
+            entries += entries_below(entry.path, below, follow=follow_symlinks, check=check)
     entries.sort(key=_name)
     return entries
 
 
-def _below(root: str, prefix: str, *, follow: bool, check: Callable[[], object]) -> list[Entry]:
-    """Return everything below a directory, in no order; without recursion, since paths may be deep."""
+def entry_at(name: str, path: str, *, follow_symlinks: bool) -> Entry:
+    """Return the entry of a path that was asked for.
+
+    Raises:
+        NotFoundError: it is not there.
+        InvalidPackageError, StorageError: as `collect`.
+    """
+    with _found(path):
+        info = os.lstat(path)
+    return _entry(name, path, info, follow_symlinks=follow_symlinks)
+
+
+def target_at(entry: Entry) -> Entry:
+    """Return the entry of what a symlink points to, under the link's name.
+
+    Raises:
+        NotFoundError: it points to nothing.
+        InvalidPackageError, StorageError: as `collect`.
+    """
+    with _found(entry.path):
+        info = os.stat(entry.path)  # noqa: PTH116
+    return replace(_entry(entry.name, entry.path, info, follow_symlinks=True), followed=True)
+
+
+def entries_below(
+    root: str, prefix: str, *, follow: bool, check: Callable[[], object]
+) -> list[Entry]:
+    """Return everything below a directory, in no order; without recursion, since paths may be deep.
+
+    Args:
+        root: the directory.
+        prefix: stands before all names, with a slash at its end where it is not empty.
+        follow: give what symlinks point to, instead of the links.
+        check: called for each directory; what it raises ends the search.
+
+    Raises:
+        NotFoundError: the directory is not there.
+        InvalidPackageError, StorageError: as `collect`.
+    """
     entries: list[Entry] = []
     with _found(root):
         info = os.stat(root)  # noqa: PTH116

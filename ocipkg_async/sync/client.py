@@ -11,7 +11,8 @@ from ..client import ClientOptions, Inspection
 from ..copy import CopyReport
 from ..errors import ClosedError, InvalidArgumentError
 from ..events import OnEvent, ignore
-from ..package import ArtifactFile, Compression, Unpack, UnpackReport
+from ..native import LinkMetadata
+from ..package import ArtifactFile, Compression, PackageFormat, Unpack, UnpackReport
 from ..spec import Descriptor, Platform, Reference
 from ..store import Package, Problem, Pruned
 from ..transport import CredentialProvider
@@ -92,6 +93,10 @@ class Client:
         paths: Sequence[Path],
         output: str,
         *,
+        named: Mapping[str, Path] | None = None,
+        format: PackageFormat = "ocipkg-v1",  # noqa: A002 - the word for it
+        platform: str | Platform | None = None,
+        link: LinkMetadata | None = None,
         name: str | None = None,
         compression: Compression | None = None,
         annotations: Mapping[str, str] | None = None,
@@ -103,6 +108,10 @@ class Client:
             self._client.pack,
             paths,
             output,
+            named=named,
+            format=format,
+            platform=platform,
+            link=link,
             name=name,
             compression=compression,
             annotations=annotations,
@@ -125,6 +134,25 @@ class Client:
             files,
             artifact_type=artifact_type,
             annotations=annotations,
+        )
+
+    def index(
+        self,
+        sources: Sequence[tuple[str | Reference, str | Platform | None]],
+        output: str,
+        *,
+        name: str | None = None,
+        annotations: Mapping[str, str] | None = None,
+        overwrite: bool = False,
+    ) -> Descriptor:
+        """Make one index of several packages or images, one for each platform."""
+        return self._bridge.call(
+            self._client.index,
+            sources,
+            output,
+            name=name,
+            annotations=annotations,
+            overwrite=overwrite,
         )
 
     def push(
