@@ -17,6 +17,7 @@
     ├── AlreadyExistsError
     ├── IntegrityError                          content is not what its descriptor says
     │   ├── TooShortError, TooLongError, DigestMismatchError
+    │   └── TagMovedError                       a tag points to something else than what was locked
     ├── TransportError                          no usable HTTP answer
     │   ├── ConnectError, TimedOutError, RedirectError, ProtocolError
     ├── RegistryError                           an HTTP answer that says no
@@ -65,6 +66,7 @@ __all__ = [
     "RegistryError",
     "RegistryNotFoundError",
     "StorageError",
+    "TagMovedError",
     "TimedOutError",
     "TooLongError",
     "TooShortError",
@@ -177,6 +179,10 @@ class TooLongError(IntegrityError):
 
 class DigestMismatchError(IntegrityError):
     """Content of the right size whose digest is another one."""
+
+
+class TagMovedError(IntegrityError):
+    """A tag that points to something else than when it was locked."""
 
 
 class TransportError(OCIError):

@@ -1,5 +1,14 @@
 """The local package store."""
 
 from .local import LocalStore, Package, Problem, Pruned, default_path
+from .lock_file import LockedPackage, LockFile
 
-__all__ = ["LocalStore", "Package", "Problem", "Pruned", "default_path"]
+__all__ = [
+    "LocalStore",
+    "LockFile",
+    "LockedPackage",
+    "Package",
+    "Problem",
+    "Pruned",
+    "default_path",
+]

@@ -212,6 +212,33 @@ class LocalStore:
         descriptor = await self._entry(reference, platform)
         return self._package(reference, platform, await select_manifest(self.layout, descriptor))
 
+    async def adopt(
+        self, digest: Digest, reference: Reference, platform: Platform | None = None
+    ) -> Package | None:
+        """Let a name stand for a manifest that is installed under any name; None if it is not.
+
+        Raises:
+            InvalidPlatformError: a package for this platform cannot be named.
+            StorageError: the file system refused.
+        """
+        name = to_name(reference, platform)
+        async with self._locked(shared=True):
+            entries = {
+                (entry.annotations or {}).get(annotations.REF_NAME, ""): entry.plain()
+                for entry in await self.layout.entries()
+                if entry.digest == digest
+            }
+            installed = [one for key, one in entries.items() if from_name(key) is not None]
+            if not installed or not await run_in_thread(self._folder(digest).is_dir):
+                return None
+            try:
+                manifest = await select_manifest(self.layout, installed[0])
+            except (IntegrityError, InvalidDocumentError, NotFoundError):
+                return None  # damaged: whoever installs it again mends it
+            if name not in entries:
+                await self.layout.tag(manifest.descriptor, name)
+        return self._package(reference, platform, manifest)
+
     async def _entry(self, reference: Reference, platform: Platform | None) -> Descriptor:
         wanted = to_name(reference, platform)
         for entry in await self.layout.entries():
