@@ -24,6 +24,7 @@
     │   ├── UnauthorizedError (401), DeniedError (403), RateLimitedError (429)
     │   └── RegistryNotFoundError (404, also NotFoundError)
     ├── CredentialError                         credential file or helper program
+    ├── BuildError                              a build program failed, such as cargo; see ``status``
     ├── StorageError                            local file system
     │   └── DiskFullError
     ├── ClosedError                             client used before entering or after leaving it
@@ -41,6 +42,7 @@ from dataclasses import dataclass
 
 __all__ = [
     "AlreadyExistsError",
+    "BuildError",
     "ClosedError",
     "ConnectError",
     "CredentialError",
@@ -261,6 +263,22 @@ class RegistryNotFoundError(RegistryError, NotFoundError):
 
 class CredentialError(OCIError):
     """A credential file or helper program that cannot be used."""
+
+
+class BuildError(OCIError):
+    """A build program ended with a status that is not 0; nothing was packed.
+
+    Attributes:
+        status: the exit status of the program; 128 and the signal's number where one ended it.
+        output: the end of what it printed for people, which says why.
+    """
+
+    def __init__(
+        self, message: str, *, status: int, output: str = "", hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.output = output
 
 
 class StorageError(OCIError):

@@ -10,6 +10,7 @@ import pytest
 
 from ocipkg_async import errors
 from ocipkg_async.errors import (
+    BuildError,
     DiskFullError,
     ErrorDetail,
     IntegrityError,
@@ -38,6 +39,8 @@ def build(kind: type[OCIError]) -> OCIError:
         return kind(
             "text", status=400, method="GET", url="http://h/v2/", details=[detail], hint="do it"
         )
+    if issubclass(kind, BuildError):
+        return kind("text", status=101, output="error: no", hint="do it")
     if issubclass(kind, StorageError):
         return kind("text", errno=errno.EIO, hint="do it")
     if issubclass(kind, MultipleErrors):

@@ -39,4 +39,6 @@ def exit_code(error: errors.OCIError) -> int:
     if isinstance(error, errors.MultipleErrors):
         codes = {exit_code(one) for one in error.errors}
         return codes.pop() if len(codes) == 1 else ERROR
+    if isinstance(error, errors.BuildError):
+        return error.status
     return next((code for kind, code in _CODES if isinstance(error, kind)), ERROR)
