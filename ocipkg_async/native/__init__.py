@@ -1,6 +1,18 @@
 """Native code: what binaries are for, and how an installed package is linked."""
 
+from .binary import identify
 from .linkage import Library, LibraryKind, Linkage
+from .machine import Binary, BinaryFormat, BinaryKind, Machine
 from .metadata import LinkMetadata
 
-__all__ = ["Library", "LibraryKind", "LinkMetadata", "Linkage"]
+__all__ = [
+    "Binary",
+    "BinaryFormat",
+    "BinaryKind",
+    "Library",
+    "LibraryKind",
+    "LinkMetadata",
+    "Linkage",
+    "Machine",
+    "identify",
+]
