@@ -8,13 +8,14 @@ Example:
             print(package.path)
 """
 
+from .composing import ComposingVerbs
 from .keeping import KeepingVerbs
 from .looking import LookingVerbs
 from .moving import MovingVerbs
 from .packing import PackingVerbs
 
 
-class Client(PackingVerbs, MovingVerbs, LookingVerbs, KeepingVerbs):
+class Client(PackingVerbs, ComposingVerbs, MovingVerbs, LookingVerbs, KeepingVerbs):
     """Packages, registries, layouts, archives and the local store, behind one set of verbs.
 
     Use it as an async context manager; it owns the connections. One client serves any number of
