@@ -47,6 +47,7 @@ DECIDING = (
     "layout/names.py",
     "native/linkage.py",
     "native/metadata.py",
+    "package/entry.py",
     "package/entry_names.py",
     "package/formats.py",
     "package/index_entries.py",

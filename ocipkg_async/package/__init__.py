@@ -2,12 +2,13 @@
 
 from .artifact import push_artifact
 from .artifact_file import ArtifactFile
-from .builder import LayerInfo, pack, source_date_epoch
+from .builder import pack, source_date_epoch
 from .compress import Compression
 from .extract import Mode
 from .formats import PackageFormat
 from .install import UnpackReport, unpack, unpack_new
 from .layer_plan import Unpack
+from .layer_writer import LayerInfo
 from .limits import UnpackLimits
 
 __all__ = [

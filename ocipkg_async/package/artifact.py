@@ -34,8 +34,9 @@ from .builder import (
     source_date_epoch,
     warn_of_links,
 )
-from .collect import Entry, collect_directory
+from .collect import collect_directory
 from .compress import DEFAULT, Compression
+from .entry import Entry
 from .file_progress import CountedSource
 
 UNKNOWN_CONFIG = "application/vnd.unknown.config.v1+json"

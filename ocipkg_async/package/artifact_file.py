@@ -10,7 +10,7 @@ from typing import Self
 
 from ..errors import InvalidArgumentError, InvalidDocumentError
 from ..spec import media_types
-from .collect import Entry, link_target
+from .entry import Entry, link_target
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 

@@ -5,10 +5,7 @@ read, and its digest is known at the end.
 """
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -27,14 +24,13 @@ from ..content import (
 from ..errors import InvalidArgumentError, UnsupportedError
 from ..events import Action, Finished, OnEvent, Planned, Warned, ignore
 from ..native import LinkMetadata
-from ..spec import Descriptor, Digest, Digester, Index, Manifest, Platform
-from .collect import Entry, leaving_links, top_level
-from .compress import DEFAULT, Compression, compress_to
+from ..spec import Descriptor, Index, Manifest, Platform
+from .compress import DEFAULT, Compression
+from .entry import Entry, leaving_links, top_level
 from .formats import Contents, PackageFormat, check_options, config_of, layer_type, manifest_of
+from .layer_writer import LayerInfo, write_layer
 from .named import collect_named
-from .tar_writer import TarWriter
 
-_HASHING_AHEAD = 4  # blocks that wait for the digest of the tar
 _SHOWN = 3  # names in a warning
 _COUNT_BYTES = 4 << 20
 """How often progress is counted: a hop to the event loop costs more than a megabyte of hashing."""
@@ -42,21 +38,6 @@ _COUNT_BYTES = 4 << 20
 
 class PackStore(Pusher, StreamPusher, Protocol):
     """A store that packages can be written into."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayerInfo:
-    """What is known of a layer when it has been written.
-
-    Attributes:
-        diff_id: digest of the tar before compression.
-        entries: how many files, directories and links are in it.
-        tar_size: bytes of the tar before compression.
-    """
-
-    diff_id: Digest
-    entries: int
-    tar_size: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,76 +67,6 @@ def _time_given(environ: Mapping[str, str] | None = None) -> int | None:
             f"SOURCE_DATE_EPOCH is {text[:40]!r}", hint="set it to seconds since 1970, or unset it"
         )
     return int(text)
-
-
-def write_layer(
-    entries: Iterable[Entry],
-    write: Callable[[bytes], object],
-    *,
-    compression: Compression,
-    mtime_s: int,
-    prefix: str = "",
-    on_block: Callable[[str, int], object] = lambda _name, _done: None,
-) -> LayerInfo:
-    """Write a compressed tar. Blocking; for a worker thread.
-
-    Args:
-        entries: from `collect`, sorted.
-        write: takes the compressed bytes, in pieces of about a megabyte.
-        compression: how.
-        mtime_s: seconds since 1970, for every entry.
-        prefix: a directory that holds all entries; it gets an entry of its own, first, and stands
-            before every name.
-        on_block: called for each block of the tar with the entry's name and the bytes of file
-            content read so far. What it raises ends the writing.
-
-    Raises:
-        InvalidPackageError: a file changed since it was found.
-        InvalidArgumentError: `mtime_s` does not fit into a tar header.
-        StorageError: a file cannot be read.
-    """
-    with _digesting() as diff, compress_to(compression, write) as sink:
-
-        def hand_on(block: bytearray) -> None:
-            diff.write(block)
-            sink.write(block)
-            on_block(tar.name, tar.content_bytes)
-
-        tar = TarWriter(hand_on, mtime_s=mtime_s, prefix=prefix)
-        if prefix:
-            tar.add_directory(prefix)
-        for entry in entries:
-            tar.add(entry)
-        tar.close()
-    return LayerInfo(diff_id=diff.digest(), entries=tar.entries, tar_size=tar.size)
-
-
-class _BackgroundDigester:
-    """Hashes blocks in order in a thread of its own, since compressing has the others."""
-
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        self._pool = pool
-        self._digester = Digester()
-        self._jobs: deque[Future[None]] = deque()
-
-    def write(self, data: bytearray) -> None:
-        if len(self._jobs) >= _HASHING_AHEAD:
-            self._jobs.popleft().result()
-        self._jobs.append(self._pool.submit(self._digester.update, data))
-
-    def digest(self) -> Digest:
-        for job in self._jobs:
-            job.result()
-        return self._digester.digest()
-
-
-@contextmanager
-def _digesting() -> Iterator[_BackgroundDigester]:
-    pool = ThreadPoolExecutor(1, thread_name_prefix="digest")
-    try:
-        yield _BackgroundDigester(pool)
-    finally:
-        pool.shutdown(cancel_futures=False)
 
 
 async def pack(

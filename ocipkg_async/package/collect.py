@@ -7,42 +7,15 @@ is one more regular file.
 """
 
 import os
-import posixpath
-import re
 import stat
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from ..errors import InvalidPackageError, NotFoundError, storage_errors
+from .entry import Entry, link_target
 
-Kind = Literal["file", "directory", "symlink"]
-_DRIVE = re.compile(r"[A-Za-z]:")
 _LONG_PATH = "\\\\?\\"  # what Windows puts before the target of some links
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One file, directory or symlink to be packed.
-
-    Attributes:
-        name: slash-separated path inside the package, without a slash at its end.
-        kind: what it is.
-        path: where it is on this machine.
-        size: bytes of a file's content, when it was found.
-        executable: whether a file's owner may run it.
-        link: target of a symlink, with slashes.
-        followed: whether a symlink led here, so that it is opened through it.
-    """
-
-    name: str
-    kind: Kind
-    path: str
-    size: int = 0
-    executable: bool = False
-    link: str = ""
-    followed: bool = False
 
 
 class _Ancestors:
@@ -134,16 +107,6 @@ def collect_directory(
     entries = entries_below(str(root), "", follow=follow_symlinks, check=check)
     entries.sort(key=_name)
     return entries
-
-
-def top_level(entries: Iterable[Entry]) -> list[str]:
-    """Return the names at the top of a package, sorted."""
-    return sorted({entry.name.partition("/")[0] for entry in entries})
-
-
-def leaving_links(entries: Iterable[Entry]) -> list[Entry]:
-    """Return the symlinks that point out of the package; safe unpackers refuse or drop these."""
-    return [entry for entry in entries if entry.kind == "symlink" and link_target(entry) is None]
 
 
 def _collect_each(
@@ -303,14 +266,6 @@ def _special(mode: int) -> str:
     if stat.S_ISFIFO(mode):
         return "a fifo"
     return "a device"
-
-
-def link_target(entry: Entry) -> str | None:
-    """Return the path inside the package that a symlink points to, None if it points outside."""
-    if entry.link.startswith("/") or _DRIVE.match(entry.link):
-        return None
-    target = posixpath.normpath(posixpath.join(posixpath.dirname(entry.name), entry.link))
-    return None if target == ".." or target.startswith("../") else target
 
 
 def _name(entry: Entry) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import InvalidArgumentError, InvalidPackageError
-from .collect import Entry, collect, entries_below, entry_at, gather, link_target, target_at
+from .collect import collect, entries_below, entry_at, gather, target_at
+from .entry import Entry, link_target
 from .entry_names import split_name
 from .limits import UnpackLimits
 

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Callable
 
 from ..errors import InvalidArgumentError, InvalidPackageError, storage_errors
-from .collect import Entry
+from .entry import Entry
 
 BLOCK_BYTES = 1 << 20
 """Size of the pieces handed on; also what one compression job takes, so that none is copied."""

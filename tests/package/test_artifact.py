@@ -25,7 +25,7 @@ from ocipkg_async.events import Event, Finished, Planned, Progressed, Skipped, S
 from ocipkg_async.layout import Layout
 from ocipkg_async.package import ArtifactFile, Compression, push_artifact
 from ocipkg_async.package.artifact_file import clean_title, refused_by_oras, split_type
-from ocipkg_async.package.collect import Entry
+from ocipkg_async.package.entry import Entry
 from ocipkg_async.spec import Descriptor, Manifest
 
 TITLE = "org.opencontainers.image.title"

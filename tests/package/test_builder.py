@@ -26,8 +26,8 @@ from ocipkg_async.errors import (
 )
 from ocipkg_async.events import Event, Finished, Planned, Progressed, Started, Warned
 from ocipkg_async.package import Compression, pack, source_date_epoch
-from ocipkg_async.package.builder import write_layer
 from ocipkg_async.package.collect import collect_directory
+from ocipkg_async.package.layer_writer import write_layer
 from ocipkg_async.spec import Descriptor, Manifest, media_types
 
 MIB = 1 << 20

@@ -9,14 +9,8 @@ from pathlib import Path
 import pytest
 
 from ocipkg_async.errors import InvalidPackageError, NotFoundError, StorageError
-from ocipkg_async.package.collect import (
-    Entry,
-    collect,
-    collect_directory,
-    leaving_links,
-    link_target,
-    top_level,
-)
+from ocipkg_async.package.collect import collect, collect_directory
+from ocipkg_async.package.entry import Entry, leaving_links, link_target, top_level
 
 
 def names(entries: list[Entry]) -> list[str]:

@@ -11,7 +11,8 @@ import pytest
 
 import peers
 from ocipkg_async.errors import InvalidArgumentError, InvalidPackageError, StorageError
-from ocipkg_async.package.collect import Entry, collect_directory
+from ocipkg_async.package.collect import collect_directory
+from ocipkg_async.package.entry import Entry
 from ocipkg_async.package.tar_writer import BLOCK_BYTES, TarWriter, header
 
 GOLDEN_TREE = "02b89fcdb523e5a8eeade17c20d9c3249f8e1dcb5c03aa425897f88b4b8c8d98"
