@@ -35,7 +35,11 @@ class PlatformTarget(click.ParamType[tuple[str, Platform | None]]):
                 return target, Platform.parse(before)
             return target, Platform.from_target_triple(before)
         except InvalidPlatformError as error:
-            self.fail(f"{error}; write ./ before a path with =", param, ctx)
+            self.fail(
+                f"{error}; write the platform as linux/amd64, and ./ before a path with =",
+                param,
+                ctx,
+            )
 
 
 @command(

@@ -328,8 +328,8 @@ async def test_others_read_it(
     skopeo, crane = require("skopeo"), require("crane")
     name = f"{plain_registry.host}/{repository_name}"
     for architecture in ("amd64", "arm64"):
-        config = {"os": "linux", "architecture": architecture, "config": {}}
-        config["rootfs"] = {"type": "layers", "diff_ids": []}
+        rootfs = {"type": "layers", "diff_ids": []}
+        config = {"os": "linux", "architecture": architecture, "config": {}, "rootfs": rootfs}
         await image(client, f"{name}:{architecture}", config)
     archive = tmp_path / "a.tar"
     sources = [(f"{name}:{architecture}", None) for architecture in ("amd64", "arm64")]
