@@ -18,7 +18,9 @@ from ..errors import (
     TransportError,
 )
 from ..events import Action, OnEvent, Retrying
-from .auth.authorizer import Authorization, Authorizer, Need
+from .auth.authorizer import Authorization, Authorizer
+from .auth.need import Need
+from .auth.refused import explained, warning
 from .deadline import Deadline
 from .exchange import Connections, Outgoing
 from .failures import FailedError, Failure, failure_of, is_retryable
@@ -162,6 +164,7 @@ class Operation:
             response = await self._exchange(hop)
             try:
                 if response.status in self._request.accept:
+                    self._tell_of_refusal(hop)
                     return response
                 if response.status in STATUSES and self._request.follow:
                     hop = self._redirected(hop, response)
@@ -192,6 +195,17 @@ class Operation:
             return False
         self._authorization = new
         return True
+
+    def _authorization_for(self, hop: Hop) -> Authorization | None:
+        """What the host of a hop may see."""
+        return self._authorization if hop.trusted and self._authorizes else None
+
+    def _tell_of_refusal(self, hop: Hop) -> None:
+        """Warn, once, where reading did without a credential that was refused."""
+        authorization, registry = self._authorization_for(hop), self._request.registry
+        if authorization is not None and authorization.refusal:
+            text = warning(registry, authorization.refusal)
+            self._parts.warn(action_of(self._request), registry, text)
 
     def _redirected(self, hop: Hop, response: Response) -> Hop:
         options = self._parts.options
@@ -224,8 +238,9 @@ class Operation:
         headers = {k: v for k, v in hop.headers.items() if k.lower() not in _ALWAYS_SET}
         headers["User-Agent"] = parts.options.user_agent
         headers["Accept-Encoding"] = "identity"  # D-11, D-121
-        if hop.trusted and self._authorizes and self._authorization is not None:
-            headers["Authorization"] = self._authorization.header
+        authorization = self._authorization_for(hop)
+        if authorization is not None and authorization.header:
+            headers["Authorization"] = authorization.header
         outgoing = Outgoing(
             method=hop.method,
             url=hop.url,
@@ -311,6 +326,9 @@ class Operation:
 
     def _failed(self, hop: Hop, response: Response, error: OCIError) -> FailedError:
         options, status = self._parts.options, response.status
+        authorization = self._authorization_for(hop)
+        if authorization is not None and isinstance(error, RegistryError):
+            error = explained(error, registry=self._request.registry, reason=authorization.refusal)
         failure = failure_of(error) if isinstance(error, RegistryError) else None
         if failure is None:
             return FailedError(Failure(error=error, retryable=False))

@@ -10,7 +10,8 @@ import anyio
 from ..errors import ClosedError, OCIError
 from ..events import Action, Event, OnEvent, Retrying, Warned, ignore
 from ..spec.reference import Reference, is_loopback
-from .auth.authorizer import Authorizer, Need
+from .auth.authorizer import Authorizer
+from .auth.need import Need
 from .auth.token import MAX_ANSWER_BYTES, TokenRequest
 from .credentials.model import CredentialProvider
 from .deadline import Deadline
@@ -60,7 +61,6 @@ class Transport:
                 exchange=self._ask_token_server,
                 credentials=credentials,
                 allowed_realms=self.options.token_realms,
-                warn=lambda registry, text: self._warn("download", registry, text),
             ),
             token_servers=self._token_servers,
             on_event=on_event,

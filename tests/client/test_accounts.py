@@ -11,6 +11,7 @@ from ocipkg_async import Client, ClientOptions, Credential, StaticCredentials
 from ocipkg_async.errors import ConnectError, InvalidReferenceError, UnauthorizedError
 from ocipkg_async.transport import RetryPolicy, TransportOptions
 from registries import RunningRegistry
+from transport.servers import Answer, Seen, bearer, serve, text, token
 
 pytestmark = pytest.mark.interop
 
@@ -75,3 +76,18 @@ async def test_login_takes_a_registry_alone(text: str) -> None:
         for call in (client.login(text, "user", "secret"), client.logout(text)):
             with pytest.raises(InvalidReferenceError, match="is not a registry"):
                 await call
+
+
+async def test_a_login_fails_where_strangers_may_read() -> None:
+    """The challenge at /v2/ may name a scope that all may have, as ghcr.io's does."""
+
+    def answer(seen: Seen) -> Answer:
+        if seen.path.startswith("/token"):
+            return text("wrong", status=403) if seen.authorization else token("anybody")
+        if seen.authorization == "Bearer anybody":
+            return text("fine")
+        return bearer(f"http://{seen.headers['Host']}/token", scope="repository:user/image:pull")
+
+    async with serve(answer) as server, Client() as client:
+        with pytest.raises(UnauthorizedError, match="refused"):
+            await client.login(server.host, "alice", "wrong")

@@ -9,6 +9,7 @@ from aiohttp import web
 from ocipkg_async.content import BytesSource, ByteStream
 from ocipkg_async.copy import copy_graph
 from ocipkg_async.errors import ConnectError, DeniedError, TransportError, UnauthorizedError
+from ocipkg_async.events import Event, Warned
 from ocipkg_async.registry import Repository, ping
 from ocipkg_async.spec import media_types
 from ocipkg_async.transport import Credential, StaticCredentials, Transport
@@ -129,6 +130,40 @@ async def test_all_may_pull_from_a_public_repository(
         with pytest.raises((UnauthorizedError, DeniedError)):
             await push_blob(anonymous, seed=7)
     assert {request.username for request in token_server.requests} == {None}
+
+
+async def test_a_stale_password_stops_nobody_from_a_public_pull(
+    token_registry: RunningRegistry, token_server: TokenServer, repository_name: str
+) -> None:
+    host = token_registry.host
+    async with opened(host, repository_name, credentials=known(token_registry)) as repository:
+        document = await push_artifact(repository)
+        descriptor, data = await push_blob(repository)
+    token_server.requests.clear()
+    events: list[Event] = []
+    stale = known(token_registry, "forgotten")
+    async with opened(
+        host, repository_name, credentials=stale, on_event=events.append
+    ) as repository:
+        assert await repository.resolve(document.digest) == document.descriptor
+        assert await read(repository, descriptor) == data
+        assert [request.status for request in token_server.requests] == [401, 200]
+        with pytest.raises(UnauthorizedError, match="refused the stored credential") as caught:
+            await push_blob(repository, seed=7)
+    assert f"ocipkg-async logout {host}" in (caught.value.hint or "")
+    (warned,) = [event for event in events if isinstance(event, Warned)]
+    assert warned.name == host
+    assert f"ocipkg-async logout {host}" in warned.text
+
+
+async def test_a_stale_password_for_a_private_registry_is_named(
+    htpasswd_registry: RunningRegistry, repository_name: str
+) -> None:
+    stale = known(htpasswd_registry, "forgotten")
+    async with opened(htpasswd_registry.host, repository_name, credentials=stale) as repository:
+        with pytest.raises(UnauthorizedError, match="refused the stored credential") as caught:
+            await repository.tags()
+    assert "logout" in (caught.value.hint or "")
 
 
 class Revoking:

@@ -4,16 +4,19 @@ A registry's challenge is remembered, so the next request carries its token from
 body that can be sent only once then need not be sent twice.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from ...errors import OCIError, RegistryError, UnauthorizedError
+from ...errors import RegistryError, UnauthorizedError
 from ..credentials.model import Credential, CredentialProvider
 from ..headers import Headers
 from ..urls import Origin, origin_of
 from .cache import SingleFlight, TokenCache, TokenKey
 from .challenge import Challenge, parse_challenges
+from .need import Need
 from .realm import check_realm
+from .refused import Refusals, advice
 from .scope import Scope, arrange, cover, merge, parse_scopes
 from .token import Token, TokenRequest, basic, get_request, parse_token, post_request
 
@@ -24,36 +27,21 @@ _MAX_KEPT = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
-    """What a request wants to do, and where.
-
-    Attributes:
-        registry: name of the registry, by which credentials are stored.
-        origin: its origin.
-        repository: repository, or None.
-        scopes: what the request needs, the most important first.
-    """
-
-    registry: str
-    origin: Origin
-    repository: str | None = None
-    scopes: tuple[Scope, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Authorization:
     """An Authorization header, and where it is from.
 
     Attributes:
-        header: its value.
+        header: its value; empty is none, because of a refusal.
         scopes: what its token was asked for.
         fresh: it was fetched for this request; a refusal of it is final, unless the registry names
             further scopes.
+        refusal: why the stored credential has no part in it, or empty.
     """
 
     header: str = field(repr=False)
     scopes: tuple[Scope, ...] = ()
     fresh: bool = True
+    refusal: str = ""
 
 
 Exchange = Callable[[TokenRequest, Need], Awaitable[tuple[bytes, Headers]]]
@@ -69,18 +57,17 @@ class Authorizer:
         exchange: Exchange,
         credentials: CredentialProvider | None = None,
         allowed_realms: frozenset[str] = frozenset(),
-        warn: Callable[[str, str], None] = lambda _registry, _text: None,
-        cache: TokenCache | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._exchange = exchange
         self._provider = credentials
         self._allowed = allowed_realms
-        self._warn = warn
-        self._tokens = cache or TokenCache()
+        self._clock = clock
+        self._tokens = TokenCache(clock)
         self._flights = SingleFlight()
         self._challenges: dict[tuple[Origin, str | None], Challenge] = {}
         self._credentials: dict[tuple[str, str | None], Credential | None] = {}
-        self._refused: set[tuple[Origin, Credential]] = set()
+        self._refusals = Refusals()
         self._refresh: dict[tuple[Origin, Credential], str] = {}
 
     async def current(self, need: Need) -> Authorization | None:
@@ -112,17 +99,37 @@ class Authorizer:
             return None
         self._remember(need, challenge)
         asked = parse_scopes(challenge.parameters.get("scope", ""))
-        if sent is None:
-            return await self._authorize(need, challenge, asked)
-        if sent.header.startswith("Bearer "):
-            if sent.fresh and cover(sent.scopes, (*asked, *need.scopes)):
-                return None
-            self._tokens.drop(sent.header.removeprefix("Bearer "))
-            asked = (*asked, *sent.scopes)  # never ask for less than before (A-25)
-        else:
-            self._forget_credential(need)
+        if sent is not None:
+            if sent.refusal:
+                self._forget_credential(need)  # it may have been replaced
+            known = await self._refuse_sent(need, sent)
+            if sent.header.startswith("Bearer ") and not known:
+                if sent.fresh and cover(sent.scopes, (*asked, *need.scopes)):
+                    return None
+                self._tokens.drop(sent.header.removeprefix("Bearer "))
+                asked = (*asked, *sent.scopes)  # never ask for less than before (A-25)
         new = await self._authorize(need, challenge, asked)
-        return None if new is None or new.header == sent.header else new
+        return None if new and sent and new.header == sent.header else new
+
+    async def _refuse_sent(self, need: Need, sent: Authorization) -> bool:
+        """Remember the credential that was in a refused header, if one was, and read it again."""
+        credential = await self._credential(need)
+        if credential is None or not _shows(sent.header, credential):
+            return False
+        reason = f"{need.registry} refused the stored credential"
+        self._remember_refusal(need, credential, reason, everywhere=False)
+        return True
+
+    def _refusal(self, need: Need, credential: Credential | None) -> str:
+        return self._refusals.reason(need, credential, now_s=self._clock())
+
+    def _remember_refusal(
+        self, need: Need, credential: Credential, reason: str, *, everywhere: bool
+    ) -> None:
+        self._refusals.remember(
+            need, credential, reason, everywhere=everywhere, now_s=self._clock()
+        )
+        self._forget_credential(need)
 
     def _remember(self, need: Need, challenge: Challenge) -> None:
         if len(self._challenges) >= _MAX_KEPT:
@@ -137,13 +144,16 @@ class Authorizer:
         self, need: Need, challenge: Challenge, asked: tuple[Scope, ...] = ()
     ) -> Authorization | None:
         credential = await self._credential(need)
-        if credential is not None and credential.registry_token:
+        refusal = self._refusal(need, credential)
+        if credential is not None and credential.registry_token and not refusal:
             return Authorization(f"Bearer {credential.registry_token}", need.scopes)
-        if challenge.scheme == "basic":
-            if credential is None or not credential.username:
-                return None
-            return Authorization(basic(credential))
-        return await self._bearer(need, challenge, credential, asked)
+        if challenge.scheme != "basic":
+            return await self._bearer(need, challenge, credential, asked)
+        if refusal:
+            return Authorization("", refusal=refusal)
+        if credential is None or not credential.username:
+            return None
+        return Authorization(basic(credential))
 
     async def _credential(self, need: Need) -> Credential | None:
         if self._provider is None:
@@ -163,9 +173,46 @@ class Authorizer:
         credential: Credential | None,
         asked: tuple[Scope, ...],
     ) -> Authorization:
+        """Get a token with the credential; where that is refused and all is to be read, without."""
+        refusal = self._refusal(need, credential)
+        refused: RegistryError | None = None
+        if credential is not None and not refusal:
+            try:
+                return await self._token(need, challenge, credential, asked)
+            except RegistryError as error:
+                if error.status not in _REFUSED:
+                    raise
+                refused = error
+            self._refuse(need, challenge, credential, refused)
+            refusal = self._refusal(need, credential)
+        try:
+            found = await self._token(need, challenge, None, asked)
+        except RegistryError as error:
+            if not refusal or error.status not in _REFUSED:
+                raise
+            why = f"{refusal} ({refused})" if refused else refusal
+            raise _unauthorized(need, f"{why}, and without it: {error}", error) from refused
+        return replace(found, refusal=refusal)
+
+    def _refuse(
+        self, need: Need, challenge: Challenge, credential: Credential, error: RegistryError
+    ) -> None:
+        """Remember what the token server refused; raise where it cannot be done without."""
+        server = origin_of(challenge.parameters["realm"]).netloc
+        reason = f"the token server {server} refused the stored credential of {need.registry}"
+        # 401 means the user; the others may mean what was asked for.
+        self._remember_refusal(need, credential, reason, everywhere=error.status == 401)
+        if not need.only_reads:
+            raise _unauthorized(need, f"{reason}: {error}", error) from error
+
+    async def _token(
+        self,
+        need: Need,
+        challenge: Challenge,
+        credential: Credential | None,
+        asked: tuple[Scope, ...],
+    ) -> Authorization:
         scopes = merge(asked, need.scopes)
-        if credential is not None and (need.origin, credential) in self._refused:
-            credential = None
         key = TokenKey(
             need.origin,
             challenge.parameters["realm"],
@@ -182,46 +229,10 @@ class Authorizer:
 
     async def _fetch(self, key: TokenKey, need: Need, first: tuple[Scope, ...]) -> Token:
         token = self._tokens.find(key)  # another flight may have brought one that covers this
-        if token is not None:
-            return token
-        scopes = arrange(key.scopes, first=first)
-        try:
-            token = await self._ask(key, need, scopes)
-        except RegistryError as error:
-            if key.credential is None or error.status not in _REFUSED:
-                raise
-            key, token = await self._anonymous(key, need, scopes, refused=error)
-        self._tokens.keep(key, token)
+        if token is None:
+            token = await self._ask(key, need, arrange(key.scopes, first=first))
+            self._tokens.keep(key, token)
         return token
-
-    async def _anonymous(
-        self, key: TokenKey, need: Need, scopes: tuple[Scope, ...], *, refused: RegistryError
-    ) -> tuple[TokenKey, Token]:
-        """Go on without the credential that was refused, where only public content may be wanted."""
-        server = origin_of(key.realm).netloc
-        self._forget_credential(need)
-        error = UnauthorizedError(
-            f"the token server {server} refused the stored credential of {need.registry}: {refused}",
-            status=refused.status,
-            method=refused.method,
-            url=refused.url,
-            details=refused.details,
-            hint=f"log in to {need.registry} again",
-        )
-        if not scopes or not all(scope.only_pull for scope in scopes) or key.credential is None:
-            raise error from refused
-        anonymous = replace(key, credential=None)
-        try:
-            token = await self._ask(anonymous, need, scopes)
-        except OCIError:
-            raise error from refused
-        self._refused.add((need.origin, key.credential))
-        self._warn(
-            need.registry,
-            f"the token server {server} refused the stored credential; "
-            "going on without it, which reaches public content only",
-        )
-        return anonymous, token
 
     async def _ask(self, key: TokenKey, need: Need, scopes: tuple[Scope, ...]) -> Token:
         credential = key.credential
@@ -263,3 +274,21 @@ def choose(challenges: Sequence[Challenge]) -> Challenge | None:
         if challenge.scheme == "bearer" and challenge.parameters.get("realm"):
             return challenge
     return next((one for one in challenges if one.scheme == "basic"), None)
+
+
+def _shows(header: str, credential: Credential) -> bool:
+    """Whether a header is the credential itself, and not a token that it brought."""
+    if credential.registry_token:
+        return header == f"Bearer {credential.registry_token}"
+    return header.startswith("Basic ") and header == basic(credential)
+
+
+def _unauthorized(need: Need, message: str, error: RegistryError) -> UnauthorizedError:
+    return UnauthorizedError(
+        message,
+        status=error.status,
+        method=error.method,
+        url=error.url,
+        details=error.details,
+        hint=advice(need.registry),
+    )

@@ -16,10 +16,10 @@ from ocipkg_async.errors import (
     RegistryError,
     UnauthorizedError,
 )
-from ocipkg_async.events import Event, Warned
+from ocipkg_async.events import Event
 from ocipkg_async.transport import Credential, Request, Scope, Transport
-from ocipkg_async.transport.auth.authorizer import Authorizer, Need
-from ocipkg_async.transport.auth.cache import TokenCache
+from ocipkg_async.transport.auth.authorizer import Authorizer
+from ocipkg_async.transport.auth.need import Need
 from ocipkg_async.transport.auth.token import TokenRequest
 from ocipkg_async.transport.headers import Headers
 from ocipkg_async.transport.urls import origin_of
@@ -255,37 +255,6 @@ async def test_a27_a_cancelled_request_does_not_take_the_others_down(site: Site)
     assert len(site.tokens.seen) == 2
 
 
-async def test_public_content_is_pulled_without_a_refused_credential(site: Site) -> None:
-    site.grants = lambda seen: (
-        text("bad password", status=401) if seen.authorization else token(site.new())
-    )
-    events: list[Event] = []
-    async with transport_of(ALICE, events) as transport:
-        assert await fetch(transport, site) == b"fine"
-        assert await fetch(transport, site, (Scope.repository("b", "pull"),)) == b"fine"
-    warnings = [event for event in events if isinstance(event, Warned)]
-    assert len(warnings) == 1
-    assert "refused the stored credential" in warnings[0].text
-    assert [seen.authorization is not None for seen in site.tokens.seen] == [True, False, False]
-
-
-@pytest.mark.parametrize("scopes", [PUSH, (), (Scope.catalog(),)])
-async def test_what_needs_a_login_fails_with_a_refused_credential(
-    site: Site, scopes: tuple[Scope, ...]
-) -> None:
-    site.needs = ""
-    site.grants = lambda seen: (
-        text("bad password", status=401) if seen.authorization else token(site.new())
-    )
-    async with transport_of(ALICE) as transport:
-        with pytest.raises(UnauthorizedError, match="refused the stored credential") as caught:
-            await fetch(transport, site, scopes)
-    assert "log in" in (caught.value.hint or "")
-    assert "bad password" in str(caught.value)
-    assert "wonderland" not in repr(caught.value)
-    assert len(site.tokens.seen) == 1
-
-
 async def test_a_token_server_out_of_order_is_not_taken_for_a_wrong_password(site: Site) -> None:
     site.grants = lambda _: text("maintenance", status=503)
     async with transport_of(ALICE) as transport:
@@ -293,16 +262,6 @@ async def test_a_token_server_out_of_order_is_not_taken_for_a_wrong_password(sit
             await fetch(transport, site)
     assert caught.value.status == 503
     assert all(seen.authorization for seen in site.tokens.seen)
-
-
-async def test_a_server_that_refuses_everybody_is_reported_with_the_first_reason(
-    site: Site,
-) -> None:
-    site.grants = lambda seen: text("with" if seen.authorization else "without", status=401)
-    async with transport_of(ALICE) as transport:
-        with pytest.raises(UnauthorizedError, match=r"refused the stored credential.*: with$"):
-            await fetch(transport, site)
-    assert len(site.tokens.seen) == 2
 
 
 async def test_a16_a_token_server_that_talks_without_end_is_left(site: Site) -> None:
@@ -364,9 +323,7 @@ class Clocked:
         self.error: OCIError | None = None
         self.requests: list[TokenRequest] = []
         self.life_s = life_s
-        self.authorizer = Authorizer(
-            exchange=self.exchange, cache=TokenCache(clock=lambda: self.now_s)
-        )
+        self.authorizer = Authorizer(exchange=self.exchange, clock=lambda: self.now_s)
         self.need = Need("r.example", origin_of("https://r.example/"), "a", PULL)
 
     async def exchange(self, request: TokenRequest, _need: Need) -> tuple[bytes, Headers]:
