@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from ocipkg_async.errors import DeniedError, OCIError, RegistryError, UnauthorizedError
+from ocipkg_async.errors import DeniedError, RegistryError, UnauthorizedError
 from ocipkg_async.events import Event, Warned
 from ocipkg_async.transport import Credential, Request, Scope, Transport
 from ocipkg_async.transport.auth.need import Need
@@ -268,13 +268,3 @@ async def test_what_is_hidden_from_strangers_says_why_none_was_shown() -> None:
         with pytest.raises(RegistryError, match="refused the stored credential") as caught:
             await send(transport, site, "closed/a")
         assert "check the name" in (caught.value.hint or "")
-
-
-async def test_a_token_server_out_of_order_is_not_taken_for_a_refusal() -> None:
-    async with site_of("bearer") as site, Told(STALE) as transport:
-        site.refusal = 503
-        with pytest.raises(OCIError, match="wrong password") as caught:
-            await send(transport, site, "open/a")
-        assert isinstance(caught.value, RegistryError)
-        assert caught.value.status == 503
-        assert all(site.tried)
