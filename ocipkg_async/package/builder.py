@@ -54,10 +54,10 @@ def source_date_epoch(environ: Mapping[str, str] | None = None) -> int:
     Raises:
         InvalidArgumentError: the variable holds something else.
     """
-    return _time_given(environ) or 0
+    return time_given(environ) or 0
 
 
-def _time_given(environ: Mapping[str, str] | None = None) -> int | None:
+def time_given(environ: Mapping[str, str] | None = None) -> int | None:
     """Return ``SOURCE_DATE_EPOCH``, None where it is not set."""
     text = (os.environ if environ is None else environ).get("SOURCE_DATE_EPOCH", "")
     if not text:
@@ -121,7 +121,7 @@ async def pack(
         UnsupportedError: the store cannot do what is needed, or the format has no such compression.
     """
     annotations = annotations or {}
-    created_s = _time_given() if mtime_s is None else mtime_s
+    created_s = time_given() if mtime_s is None else mtime_s
     mtime_s = created_s or 0
     media_type = layer_type(format, compression.algorithm)
     check_options(format, annotations, link)
