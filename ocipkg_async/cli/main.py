@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "save": "Write a package to an archive or layout.",
     "copy": "Copy between registries, layouts and archives.",
     "list": "List the installed packages.",
+    "lock": "Lock references to the digests they have now.",
     "path": "Print the path of an installed package.",
     "remove": "Remove an installed package.",
     "prune": "Remove what no installed package needs.",

@@ -7,9 +7,12 @@ from typing import Any
 import click
 
 from ..client import ClientOptions
+from ..client.locking import nearest_lock_file
+from ..errors import NotFoundError, storage_errors
 from ..package import UnpackLimits
 from ..registry import TransferOptions
 from ..registry.options import MAX_CONNECTIONS, MAX_PART_BYTES
+from ..store.lock_file import FILE_NAME
 from ..transport import RetryPolicy, TransportOptions
 from .values import ByteRate, ByteSize, Limit
 
@@ -140,6 +143,24 @@ RESUMING = (
         help="Go on with uploads that an earlier run left, and leave those that fail open.",
     ),
 )
+LOCKING = (
+    click.option(
+        "--locked",
+        is_flag=True,
+        help="Take what the lock file says; refuse a tag that points elsewhere now.",
+    ),
+    click.option(
+        "--lock-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help=f"Which lock file, with --locked or without  [default: {FILE_NAME} in this folder or"
+        " the nearest above].",
+    ),
+    click.option(
+        "--offline",
+        is_flag=True,
+        help="Make no request: use what is installed, or fail.",
+    ),
+)
 UNPACKING = (
     click.option(
         "--limit",
@@ -164,7 +185,7 @@ def _name(option: Decorator) -> str:
 
 
 # What many commands share comes behind what is a command's own.
-_COMMON = {_name(option) for option in (*UNPACKING, *STORE, *SHARED)}
+_COMMON = {_name(option) for option in (*LOCKING, *UNPACKING, *STORE, *SHARED)}
 _SECTIONS = {
     **{
         _name(option): _TITLES[1]
@@ -190,6 +211,36 @@ class Command(click.Command):
             if records:
                 with formatter.section(title):
                     formatter.write_dl(records)
+
+
+def lock_file(given: dict[str, Any]) -> Path | None:
+    """Take the options for the lock file out of what was given, and return the file to obey; blocks.
+
+    Raises:
+        NotFoundError: there is to be one, and none is found.
+    """
+    locked: bool = given.pop("locked")
+    chosen: Path | None = given.pop("lock_file")
+    if chosen is not None or not locked:
+        return chosen
+    folder = current_folder()
+    found = nearest_lock_file(folder)
+    if found is None:
+        raise NotFoundError(
+            f"there is no {FILE_NAME} in {folder}, nor in a folder above",
+            hint="make one with: ocipkg-async lock REF",
+        )
+    return found
+
+
+def current_folder() -> Path:
+    """Return the working directory.
+
+    Raises:
+        StorageError: it is gone, or may not be read.
+    """
+    with storage_errors("find the current folder"):
+        return Path.cwd()
 
 
 def client_options(given: dict[str, Any]) -> ClientOptions:

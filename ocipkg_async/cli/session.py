@@ -65,6 +65,7 @@ def command(
     resuming: bool = False,
     partial: bool = False,
     unpacking: bool = False,
+    locking: bool = False,
     prepare: Callable[[dict[str, Any]], None] | None = None,
     epilog: str | None = None,
 ) -> Callable[[Callable[Concatenate[Session, P], Awaitable[None]]], click.Command]:
@@ -78,6 +79,8 @@ def command(
         resuming: give it ``--resume``.
         partial: give it ``--partial``.
         unpacking: give it ``--limit``.
+        locking: give it ``--locked``, ``--lock-file`` and ``--offline``; the function takes
+            ``lock``, the file or None, and ``offline``.
         prepare: changes the command's own options before the event loop starts; it may wait for a
             person, whose Ctrl-C an event loop would take for later.
         epilog: examples, below the help.
@@ -88,6 +91,8 @@ def command(
         def run(**given: Any) -> None:
             session = _session(given)
             with _failing():
+                if locking:
+                    given["lock"] = shared.lock_file(given)
                 if prepare is not None:
                     prepare(given)
                 run_interruptible(functools.partial(body, session, **given))
@@ -101,6 +106,7 @@ def command(
             (partial, shared.PARTIAL),
             (pushing, shared.PUSHING),
             (resuming, shared.RESUMING),
+            (locking, shared.LOCKING),
             (unpacking, shared.UNPACKING),
             (registry, shared.CONCURRENCY),
             (registry, shared.REGISTRY),

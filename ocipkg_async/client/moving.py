@@ -4,14 +4,16 @@ from pathlib import Path
 
 from ..content import ReadStore
 from ..copy import CopyReport
-from ..errors import NotFoundError
+from ..errors import NotFoundError, RegistryError, TransportError
 from ..package import (
     Unpack,
     UnpackReport,
     unpack,
 )
 from ..spec import Descriptor, Platform, Reference
-from ..store import Package
+from ..store import LockFile, Package
+from .locked import add_offline_hint, installed_as, is_outage, locked_root, not_installed
+from .locking import read_lock_file
 from .open_client import OpenClient, to_destination, to_platform, to_reference, to_target
 from .opening import entries, name_of, output_names, pushed_tags, reference_of
 from .target import Target
@@ -50,20 +52,59 @@ class MovingVerbs(OpenClient):
         return pushed
 
     async def get(
-        self, reference: str | Reference, *, platform: str | Platform | None = None
+        self,
+        reference: str | Reference,
+        *,
+        platform: str | Platform | None = None,
+        lock: Path | LockFile | None = None,
+        offline: bool = False,
     ) -> Package:
         """Install a package from a registry into the local store.
 
+        No request is made where the digest is known, from the lock file or the reference, and
+        installed already.
+
+        Args:
+            reference: its name.
+            platform: which manifest of an index; None is the host's.
+            lock: a lock file; what it says is installed, and nothing else.
+            offline: make no request, but return what is installed.
+
         Raises:
-            NotFoundError: the registry does not have it, or not for this platform.
+            NotFoundError: the registry does not have it, or not for this platform; or it is not in
+                the lock file; or `offline`, and it is not installed.
+            TagMovedError: the tag points to something else than when it was locked.
             IntegrityError: the registry sent wrong bytes; nothing was installed.
+            InvalidDocumentError: the lock file is broken.
             InvalidPackageError: it cannot be unpacked safely.
             RegistryError, TransportError, StorageError: the registry or the disk refused.
         """
         parsed, wanted = to_reference(reference).with_default_tag(), to_platform(platform)
+        if isinstance(lock, Path):
+            lock = await read_lock_file(lock)
+        locked = lock.find(parsed) if lock is not None else None
+        digest = locked.manifest(wanted) if locked is not None else parsed.digest
+        store = await self.local_store()
+        named = await installed_as(store, parsed, wanted)
+        # Behind a digest in the name is always the same, also where that is the digest of an index.
+        if named is not None and locked is None and (offline or digest is not None):
+            return named
+        found = await store.adopt(digest, parsed, wanted) if digest is not None else None
+        if found is not None:
+            return found
+        if offline:
+            raise not_installed(parsed, wanted, locked)
         repository = self.repository(parsed)
-        root = await repository.resolve(parsed.selector)
-        return await self._install(repository, root, parsed, wanted)
+        try:
+            if locked is not None and digest is not None:
+                root = await locked_root(repository, locked, digest, self._on_event)
+            else:
+                root = await repository.resolve(parsed.selector)
+            return await self._install(repository, root, parsed, wanted)
+        except (TransportError, RegistryError) as error:
+            if named is not None and locked is None and is_outage(error):
+                add_offline_hint(error, parsed)
+            raise
 
     async def load(self, source: str, *, name: str | Reference | None = None) -> list[Package]:
         """Install what an archive or layout holds into the local store, under the names it holds.

@@ -215,7 +215,9 @@ class LocalStore:
     async def adopt(
         self, digest: Digest, reference: Reference, platform: Platform | None = None
     ) -> Package | None:
-        """Let a name stand for a manifest that is installed under any name; None if it is not.
+        """Let a name stand for a manifest whose files are here, under any name; None if they are not.
+
+        Those that lost their name to a newer package are here until somebody prunes.
 
         Raises:
             InvalidPlatformError: a package for this platform cannot be named.
@@ -228,11 +230,10 @@ class LocalStore:
                 for entry in await self.layout.entries()
                 if entry.digest == digest
             }
-            installed = [one for key, one in entries.items() if from_name(key) is not None]
-            if not installed or not await run_in_thread(self._folder(digest).is_dir):
+            if not entries or not await run_in_thread(self._folder(digest).is_dir):
                 return None
             try:
-                manifest = await select_manifest(self.layout, installed[0])
+                manifest = await select_manifest(self.layout, next(iter(entries.values())))
             except (IntegrityError, InvalidDocumentError, NotFoundError):
                 return None  # damaged: whoever installs it again mends it
             if name not in entries:

@@ -80,6 +80,11 @@ class LockedPackage:
             platforms=tuple(found.values()),
         )
 
+    @property
+    def manifests(self) -> dict[str, Digest]:
+        """The manifests of an index by platform, as they are written in the file."""
+        return {_key(platform): digest for platform, digest in self.platforms}
+
     def manifest(self, platform: Platform | None) -> Digest:
         """Return the manifest for a platform, chosen as from the index itself.
 
@@ -98,7 +103,7 @@ class LockedPackage:
         if position is None:
             raise NotFoundError(
                 f"{self.reference} had no manifest for {wanted} when it was locked",
-                hint=f"it had: {', '.join(_key(one) for one, _ in self.platforms)}; if it has one"
+                hint=f"it had: {', '.join(self.manifests)}; if it has one"
                 f" now, take it with: ocipkg-async lock --update {self.reference}",
             )
         return self.platforms[position][1]
@@ -166,7 +171,7 @@ class LockFile:
             lines += [f"digest = {_string(package.digest)}"]
             if package.platforms:
                 lines += ["[package.platforms]"]
-                lines += [f"{_string(_key(p))} = {_string(d)}" for p, d in package.platforms]
+                lines += [f"{_string(k)} = {_string(d)}" for k, d in package.manifests.items()]
         return ("\n".join(lines) + "\n").encode()
 
     def get(self, reference: Reference) -> LockedPackage | None:
@@ -241,13 +246,13 @@ def _digest(value: object, reference: Reference, name: str) -> Digest:
 
 
 def _taken(
-    table: dict[str, Any], key: str, kind: type, *, name: str, default: object = None
+    table: dict[str, Any], key: str, kind: type[object], *, name: str, default: object = None
 ) -> Any:
     """Take a value of one kind out of a table."""
     value = table.pop(key, default)
     if not isinstance(value, kind):
-        words = {str: "a text", dict: "a table", list: "an array of tables"}
-        raise _invalid(name, f"{key!r} is missing, or not {words[kind]}")
+        words = {"str": "a text", "dict": "a table", "list": "an array of tables"}
+        raise _invalid(name, f"{key!r} is missing, or not {words[kind.__name__]}")
     return value
 
 
@@ -290,10 +295,5 @@ def _platform(key: str) -> Platform | None:
 
 def _string(text: str) -> str:
     """Write a TOML basic string."""
-    return '"' + "".join(_escaped(char) for char in text) + '"'
-
-
-def _escaped(char: str) -> str:
-    if char in '"\\':
-        return "\\" + char
-    return char if char.isprintable() else f"\\U{ord(char):08x}"
+    plain = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in plain) + '"'

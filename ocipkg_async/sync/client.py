@@ -14,7 +14,7 @@ from ..events import OnEvent, ignore
 from ..native import LinkMetadata
 from ..package import ArtifactFile, Compression, PackageFormat, Unpack, UnpackReport
 from ..spec import Descriptor, Platform, Reference
-from ..store import Package, Problem, Pruned
+from ..store import LockFile, Package, Problem, Pruned
 from ..transport import CredentialProvider
 from .bridge import Bridge
 
@@ -161,9 +161,29 @@ class Client:
         """Push what an archive or layout holds, to the names it holds or to `to`."""
         return self._bridge.call(self._client.push, source, to)
 
-    def get(self, reference: str | Reference, *, platform: str | Platform | None = None) -> Package:
+    def get(
+        self,
+        reference: str | Reference,
+        *,
+        platform: str | Platform | None = None,
+        lock: Path | LockFile | None = None,
+        offline: bool = False,
+    ) -> Package:
         """Install a package from a registry into the local store."""
-        return self._bridge.call(self._client.get, reference, platform=platform)
+        return self._bridge.call(
+            self._client.get, reference, platform=platform, lock=lock, offline=offline
+        )
+
+    def lock(
+        self,
+        references: Sequence[str | Reference],
+        file: Path,
+        *,
+        update: bool = False,
+        remove: Sequence[str | Reference] = (),
+    ) -> LockFile:
+        """Write down which digests references have now, for all platforms, in a lock file."""
+        return self._bridge.call(self._client.lock, references, file, update=update, remove=remove)
 
     def load(self, source: str, *, name: str | Reference | None = None) -> list[Package]:
         """Install what an archive or layout holds into the local store, under the names it holds."""
