@@ -45,6 +45,7 @@ DECIDING = (
     "spec/*.py",
     "layout/index_file.py",
     "layout/names.py",
+    "native/emit/*.py",
     "native/linkage.py",
     "native/metadata.py",
     "package/entry.py",
