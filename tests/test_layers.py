@@ -53,6 +53,7 @@ DECIDING = (
     "package/formats.py",
     "package/index_entries.py",
     "package/layer_plan.py",
+    "package/run_config.py",
     "package/tar_fields.py",
     "package/tar_headers.py",
     "registry/capabilities.py",

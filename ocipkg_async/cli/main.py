@@ -16,6 +16,7 @@ from .exit_codes import INTERRUPTED, TERMINATED
 COMMANDS: Mapping[str, str] = {
     "pack": "Make a package of files and directories.",
     "index": "Join packages of several platforms in one index.",
+    "runnable": "Make an image that runs a static program.",
     "push": "Push a package, or files as an artifact.",
     "get": "Install a package and print its path.",
     "pull": "Write the files of a package into a folder.",

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from ..content import ReadStore
+from ..package import Compression, RunConfig, push_runnable
 from ..package.index_builder import push_index, read_part
 from ..package.index_entries import IndexPart, arrange
 from ..spec import Descriptor, Platform, Reference
@@ -85,3 +87,55 @@ class ComposingVerbs(OpenClient):
                 annotations={**notes, **(annotations or {})},
             )
         return index.descriptor
+
+    async def pack_runnable(
+        self,
+        executables: Sequence[Path],
+        output: str,
+        *,
+        name: str | None = None,
+        name_as: str | None = None,
+        config: RunConfig | None = None,
+        compression: Compression | None = None,
+        annotations: Mapping[str, str] | None = None,
+        overwrite: bool = False,
+    ) -> Descriptor:
+        """Make an image that runs a static program; of programs for several platforms, an index.
+
+        The image holds the program alone, at its root. The same input gives the same digest.
+
+        Args:
+            executables: programs for Linux, one for each platform. They have the name of the first.
+            output: ``FILE.tar`` for an oci-archive, ``oci:DIR`` for a layout, or a reference.
+            name: the reference it is named in an archive or layout.
+            name_as: the name of the program in the image, instead of that of the first.
+            config: environment, arguments, user, working directory and labels.
+            compression: of the layers; gzip by default.
+            annotations: of the manifests and the index.
+            overwrite: replace an archive that exists.
+
+        Returns:
+            the descriptor of the manifest or index.
+
+        Raises:
+            InvalidPackageError: a file is no program for Linux, or not linked statically.
+            InvalidArgumentError: no program, two for one platform, or a name that cannot be.
+            NotFoundError: a program is not there.
+            AlreadyExistsError: the archive exists.
+            InvalidReferenceError: `output` or `name` is none.
+            StorageError, RegistryError, TransportError: the output could not be written.
+        """
+        target = await to_target(output, output=True)
+        names = output_names(target, name)
+        async with self._stores.writable(target, overwrite=overwrite) as store:
+            return await push_runnable(
+                store,
+                executables,
+                name=names[0] if names else None,
+                name_as=name_as,
+                config=config,
+                compression=compression or Compression(),
+                annotations=dict(annotations or {}),
+                label=output,
+                on_event=self._on_event,
+            )

@@ -10,6 +10,9 @@ from .install import UnpackReport, unpack, unpack_new
 from .layer_plan import Unpack
 from .layer_writer import LayerInfo
 from .limits import UnpackLimits
+from .metadata_file import ProjectMetadata, read_metadata
+from .run_config import RunConfig
+from .runnable import push_runnable
 
 __all__ = [
     "ArtifactFile",
@@ -17,11 +20,15 @@ __all__ = [
     "LayerInfo",
     "Mode",
     "PackageFormat",
+    "ProjectMetadata",
+    "RunConfig",
     "Unpack",
     "UnpackLimits",
     "UnpackReport",
     "pack",
     "push_artifact",
+    "read_metadata",
+    "push_runnable",
     "source_date_epoch",
     "unpack",
     "unpack_new",

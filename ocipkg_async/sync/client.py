@@ -12,7 +12,7 @@ from ..copy import CopyReport
 from ..errors import ClosedError, InvalidArgumentError
 from ..events import OnEvent, ignore
 from ..native import LinkMetadata
-from ..package import ArtifactFile, Compression, PackageFormat, Unpack, UnpackReport
+from ..package import ArtifactFile, Compression, PackageFormat, RunConfig, Unpack, UnpackReport
 from ..spec import Descriptor, Platform, Reference
 from ..store import LockFile, Package, Problem, Pruned
 from ..transport import CredentialProvider
@@ -151,6 +151,31 @@ class Client:
             sources,
             output,
             name=name,
+            annotations=annotations,
+            overwrite=overwrite,
+        )
+
+    def pack_runnable(
+        self,
+        executables: Sequence[Path],
+        output: str,
+        *,
+        name: str | None = None,
+        name_as: str | None = None,
+        config: RunConfig | None = None,
+        compression: Compression | None = None,
+        annotations: Mapping[str, str] | None = None,
+        overwrite: bool = False,
+    ) -> Descriptor:
+        """Make an image that runs a static program; of programs for several platforms, an index."""
+        return self._bridge.call(
+            self._client.pack_runnable,
+            executables,
+            output,
+            name=name,
+            name_as=name_as,
+            config=config,
+            compression=compression,
             annotations=annotations,
             overwrite=overwrite,
         )
