@@ -3,7 +3,8 @@
 from .binary import identify
 from .linkage import Library, LibraryKind, Linkage
 from .machine import Binary, BinaryFormat, BinaryKind, Machine
-from .metadata import LinkMetadata
+from .metadata import LinkMetadata, packed_platform
+from .scan import Toolchain, Wanted, scan
 
 __all__ = [
     "Binary",
@@ -14,5 +15,9 @@ __all__ = [
     "LinkMetadata",
     "Linkage",
     "Machine",
+    "Toolchain",
+    "Wanted",
     "identify",
+    "packed_platform",
+    "scan",
 ]

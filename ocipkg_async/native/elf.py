@@ -160,7 +160,7 @@ def _segments(window: Window, header: _Header) -> list[_Segment]:
     if count > _MOST_SEGMENTS or width != struct.calcsize(form):
         raise MalformedError
     table = window.read(start, width * count)
-    found = []
+    found: list[_Segment] = []
     for fields in struct.iter_unpack(form, table):
         if header.bits == 64:
             kind, _, offset, address, _, size, _, _ = fields
