@@ -20,6 +20,9 @@ PEERS_FIRST = {"PATH": os.pathsep.join([str(PEERS / "bin"), os.environ["PATH"]])
 # What the tests read beside the package; `tests_wheel` runs them away from the sources.
 TEST_INPUTS = ("pyproject.toml", "README.md", "CHANGELOG.md", "noxfile.py", ".ci", "tests")
 
+# Much of a test is waiting for a process or a time limit. A worker that has none left takes others'.
+PARALLEL = ("-n", "auto", "--dist", "worksteal")
+
 GO_PEERS = {
     "oras": "oras.land/oras/cmd/oras@v1.3.6",
     "crane": "github.com/google/go-containerregistry/cmd/crane@v0.22.1",
@@ -89,7 +92,7 @@ def typing(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests on each Python; arguments after -- go to pytest."""
     session.install("-e", ".", *group("test"))
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *PARALLEL, *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])
@@ -98,7 +101,7 @@ def tests_lowest(session: nox.Session) -> None:
     # The tools too: a pytest plugin of that age is not made for today's pytest.
     oldest = map(lowest, [*PYPROJECT["project"]["dependencies"], *group("test")])
     session.install("-e", ".", *oldest)
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *PARALLEL, *session.posargs)
 
 
 @nox.session(python=PYTHONS[-1])
@@ -117,7 +120,7 @@ def tests_wheel(session: nox.Session) -> None:
         copy(ROOT / name, folder / name)
     session.chdir(folder)
     session.run("python", "-c", CHECK_IMPORT)
-    session.run("pytest", *session.posargs, env=PEERS_FIRST)
+    session.run("pytest", *PARALLEL, *session.posargs, env=PEERS_FIRST)
 
 
 CHECK_WHEEL = """
