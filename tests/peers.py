@@ -10,10 +10,19 @@ __all__ = ["DEBIAN_PROGRAMS", "find", "require"]
 
 DEBIAN_PROGRAMS = frozenset(
     {
+        "aarch64-linux-gnu-gcc",
+        "cargo",
+        "cmake",
         "curl",
         "docker-registry",
+        "g++",
+        "gcc",
+        "git",
         "htpasswd",
+        "meson",
+        "ninja",
         "pigz",
+        "pkg-config",
         "qemu-aarch64",
         "qemu-x86_64",
         "skopeo",
