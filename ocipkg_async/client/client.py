@@ -10,13 +10,13 @@ Example:
 
 from .composing import ComposingVerbs
 from .keeping import KeepingVerbs
+from .linking import LinkingVerbs
 from .locking import LockingVerbs
 from .looking import LookingVerbs
-from .moving import MovingVerbs
 from .packing import PackingVerbs
 
 
-class Client(PackingVerbs, ComposingVerbs, MovingVerbs, LockingVerbs, LookingVerbs, KeepingVerbs):
+class Client(PackingVerbs, ComposingVerbs, LinkingVerbs, LockingVerbs, LookingVerbs, KeepingVerbs):
     """Packages, registries, layouts, archives and the local store, behind one set of verbs.
 
     Use it as an async context manager; it owns the connections. One client serves any number of

@@ -3,7 +3,7 @@
 from .binary import identify
 from .linkage import Library, LibraryKind, Linkage
 from .machine import Binary, BinaryFormat, BinaryKind, Machine
-from .metadata import LinkMetadata, packed_platform
+from .metadata import LinkMetadata, is_library_name, packed_platform
 from .scan import Toolchain, Wanted, scan
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Toolchain",
     "Wanted",
     "identify",
+    "is_library_name",
     "packed_platform",
     "scan",
 ]

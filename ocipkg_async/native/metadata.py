@@ -1,8 +1,8 @@
 """What a package says about linking it: the ``link`` object of its config, the table of its TOML.
 
 ocipkg ignores further keys of the config (ocipkg.md section 4), so its readers are not disturbed.
-What is read here comes from a registry and ends in files that build systems and shells run: each
-value has a form that none of them takes for anything else.
+What is read here comes from a registry and ends in files that build systems and shells run: names
+have a form that none of them takes for anything else, and no value has a line break.
 """
 
 import re
@@ -18,7 +18,7 @@ from ..spec.decoding import convert, decode_json
 # `stdc++`, `boost_system-vc140-mt`; no option, no path, no file (`-l:libfoo.a`).
 _LIBRARY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}", re.ASCII)
 _FRAMEWORK = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}", re.ASCII)
-_DEFINE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}(?:=[A-Za-z0-9_.+-]{0,256})?", re.ASCII)
+_DEFINE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}(?:=.{0,256})?", re.ASCII)
 # Folders are found on disk, so this only has to hold back what means something to build systems.
 _FOLDER = re.compile(r"[\w.+@=~()-][\w.+@=~() -]{0,254}")
 # Far more than any library needs, and few enough for a command line.
@@ -38,8 +38,8 @@ class LinkMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         system_libraries: names of libraries of the system that those need, such as ``m``.
         frameworks: names of Apple's frameworks that those need.
         include: folders with headers, as slash-separated paths in the package; ``.`` is its root.
-        defines: preprocessor macros that users of the headers need, ``NAME`` or ``NAME=VALUE``;
-            a value is of letters, digits and ``_.+-``.
+        defines: preprocessor macros that users of the headers need, ``NAME`` or ``NAME=VALUE``,
+            printable.
     """
 
     libraries: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class LinkMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         _check("system libraries", self.system_libraries, is_library_name, "a library, as m")
         _check("frameworks", self.frameworks, _FRAMEWORK.fullmatch, "a framework, as Security")
         _check("include", self.include, _is_folder, "a folder in the package, as include/foo")
-        _check("defines", self.defines, _DEFINE.fullmatch, "a macro, as FOO or FOO=1")
+        _check("defines", self.defines, _is_define, "a macro, as FOO or FOO=1")
 
     @classmethod
     def from_config(cls, raw: bytes) -> Self:
@@ -101,6 +101,11 @@ def is_folder_name(name: str) -> bool:
 def _is_folder(path: str) -> bool:
     parts = path.split("/")
     return path == "." or (len(parts) <= _MOST_PARTS and all(map(is_folder_name, parts)))
+
+
+def _is_define(define: str) -> bool:
+    # Whoever writes it quotes it; no format of lines has a place for control characters.
+    return _DEFINE.fullmatch(define) is not None and define.isprintable()
 
 
 def _check(

@@ -117,7 +117,7 @@ def _libraries(
             return ()
         what = "no library" if headers else "no library and no header"
         raise NotFoundError(
-            f"the package in {folder} has {what}: {_files(contents)}",
+            f"the package has {what}: {_files(contents)}",
             hint="libraries are found by names as libfoo.a, libfoo.so, libfoo.dylib, foo.lib",
         )
     fitting = {n: _fitting(all_of, wanted) for n, all_of in sorted(by_name.items())}
@@ -155,7 +155,7 @@ def _listed(
     """Return a library that the metadata name."""
     if not some:
         raise InvalidPackageError(
-            f"the package in {folder} has no library {name!r}, which its link metadata name:"
+            f"the package has no library {name!r}, which its link metadata name:"
             f" {_files(contents)}",
             hint="ask its author to correct it",
         )
@@ -195,7 +195,7 @@ def _one(folder: Path, name: str, some: list[Candidate], wanted: Wanted) -> Cand
             one.path.relative_to(folder).as_posix() for one in by_file.values()
         )
         raise InvalidPackageError(
-            f"the package in {folder} has the library {name!r} twice for {wanted.platform}:"
+            f"the package has the library {name!r} twice for {wanted.platform}:"
             f" {first} and {second}",
             hint="ask its author to leave one out",
         )
@@ -238,15 +238,13 @@ def _runtime(one: Candidate, contents: Contents) -> Path | None:
 
 def _nothing_fits(folder: Path, some: Sequence[Candidate], wanted: Wanted) -> NotFoundError:
     found = _listing([f"{_shown(folder, one)} is {one.what}" for one in some])
-    return NotFoundError(
-        f"the package in {folder} has no library for {wanted.platform}: {found}", hint=_CHOOSE
-    )
+    return NotFoundError(f"the package has no library for {wanted.platform}: {found}", hint=_CHOOSE)
 
 
 def _not_of_kind(folder: Path, some: Sequence[Candidate], wanted: Wanted) -> NotFoundError:
     found = _listing([f"{_shown(folder, one)} is {one.kind}" for one in some])
     return NotFoundError(
-        f"the package in {folder} has no {wanted.kind} library for {wanted.platform}: {found}",
+        f"the package has no {wanted.kind} library for {wanted.platform}: {found}",
         hint="leave the kind open to take what there is, or get a package that has it",
     )
 

@@ -11,7 +11,7 @@ from ..client import ClientOptions, Inspection
 from ..copy import CopyReport
 from ..errors import ClosedError, InvalidArgumentError
 from ..events import OnEvent, ignore
-from ..native import LinkMetadata
+from ..native import LibraryKind, Linkage, LinkMetadata
 from ..package import ArtifactFile, Compression, PackageFormat, RunConfig, Unpack, UnpackReport
 from ..spec import Descriptor, Platform, Reference
 from ..store import LockFile, Package, Problem, Pruned
@@ -197,6 +197,27 @@ class Client:
         """Install a package from a registry into the local store."""
         return self._bridge.call(
             self._client.get, reference, platform=platform, lock=lock, offline=offline
+        )
+
+    def link(
+        self,
+        reference: str | Reference,
+        *,
+        target: str | Platform | None = None,
+        kind: LibraryKind | None = None,
+        name: str | None = None,
+        lock: Path | LockFile | None = None,
+        offline: bool = False,
+    ) -> Linkage:
+        """Tell how to link a package, which is installed where it is missing."""
+        return self._bridge.call(
+            self._client.link,
+            reference,
+            target=target,
+            kind=kind,
+            name=name,
+            lock=lock,
+            offline=offline,
         )
 
     def lock(

@@ -1,0 +1,168 @@
+"""The verb that tells how a package is linked."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from ..content import fetch_document, run_in_thread
+from ..errors import (
+    InvalidArgumentError,
+    InvalidDocumentError,
+    InvalidPackageError,
+    NotFoundError,
+)
+from ..native import (
+    LibraryKind,
+    Linkage,
+    LinkMetadata,
+    Wanted,
+    is_library_name,
+    packed_platform,
+    scan,
+)
+from ..spec import Manifest, Platform, Reference, annotations, media_types
+from ..spec.decoding import decode_json
+from ..store import LocalStore, LockFile, Package
+from .locked import installed_as
+from .moving import MovingVerbs
+from .open_client import to_platform, to_reference
+
+_CONFIGS = frozenset({media_types.OCIPKG_CONFIG, media_types.OCI_CONFIG, media_types.DOCKER_CONFIG})
+_DESCRIPTION_CHARACTERS = 200
+
+
+class LinkingVerbs(MovingVerbs):
+    """The verb that tells how a package is linked; see `ocipkg_async.Client`."""
+
+    async def link(
+        self,
+        reference: str | Reference,
+        *,
+        target: str | Platform | None = None,
+        kind: LibraryKind | None = None,
+        name: str | None = None,
+        lock: Path | LockFile | None = None,
+        offline: bool = False,
+    ) -> Linkage:
+        """Tell how to link a package, which is installed where it is missing.
+
+        No request is made for a package that is installed. Every library is checked to be for the
+        target.
+
+        Args:
+            reference: the package.
+            target: what is built for, a target triple or platform; None is the host.
+            kind: which libraries; None takes what there is: static ones, and dynamic ones where
+                there is no other.
+            name: what build systems shall call it; None is the last part of its repository's name.
+            lock: a lock file; what it says is linked, and nothing else.
+            offline: make no request, but link what is installed.
+
+        Raises:
+            NotFoundError: the package is nowhere, or has nothing to link for this target or of
+                this kind; the message says what it has.
+            InvalidPackageError, InvalidDocumentError: it says of itself what is not so, or what
+                build systems must not be told; or the lock file is broken.
+            InvalidArgumentError: `name` is none for build systems.
+            TagMovedError, IntegrityError, RegistryError, TransportError, StorageError: as `get`.
+        """
+        if name is not None and not is_library_name(name):
+            raise InvalidArgumentError(
+                f"{name[:100]!r} is not a name for build systems",
+                hint="give one of letters, digits, '_', '.', '+' and '-'",
+            )
+        parsed, wanted = to_reference(reference).with_default_tag(), to_platform(target)
+        package = await self._to_link(parsed, wanted, lock=lock, offline=offline)
+        store = await self.local_store()
+        try:
+            async with store.reading():
+                manifest, config = await self._described(store, package)
+                notes = _notes(manifest, config)
+                return await run_in_thread(
+                    lambda: scan(
+                        package.path,
+                        _wanted(target, wanted, kind, config),
+                        LinkMetadata.from_config(config),
+                        name=name or parsed.repository.rpartition("/")[2],
+                        version=_line(notes.get(annotations.VERSION, "")) or parsed.tag or "",
+                        description=_line(notes.get(annotations.DESCRIPTION, "")),
+                    )
+                )
+        except (NotFoundError, InvalidPackageError, InvalidDocumentError) as error:
+            raise type(error)(f"{parsed}: {error}", hint=error.hint) from error
+
+    async def _to_link(
+        self,
+        reference: Reference,
+        platform: Platform | None,
+        *,
+        lock: Path | LockFile | None,
+        offline: bool,
+    ) -> Package:
+        """Return the installed package, under the name that has it, or else install it."""
+        # Cargo always says for which target; for the host's it is the package of `get REF`.
+        if platform is not None and platform.normalised() == Platform.host():
+            platform = None
+        if lock is None:
+            store = await self.local_store()
+            for one in (platform,) if platform is not None else (None, Platform.host()):
+                found = await installed_as(store, reference, one)
+                if found is not None:
+                    return found
+        return await self.get(reference, platform=platform, lock=lock, offline=offline)
+
+    async def _described(self, store: LocalStore, package: Package) -> tuple[Manifest, bytes]:
+        """Return the manifest of an installed package, and its config, ``{}`` if it has none."""
+        manifest = await fetch_document(
+            store.layout, package.descriptor, max_bytes=self.options.max_manifest_bytes
+        )
+        if not isinstance(manifest, Manifest):
+            raise InvalidDocumentError(f"{manifest.digest} is an index, not a package")
+        if manifest.config is None or manifest.config.media_type not in _CONFIGS:
+            return manifest, b"{}"
+        async with store.layout.fetch(manifest.config) as reader:
+            return manifest, await reader.read_all(max_bytes=self.options.max_manifest_bytes)
+
+
+def _wanted(
+    target: str | Platform | None,
+    platform: Platform | None,
+    kind: LibraryKind | None,
+    config: bytes,
+) -> Wanted:
+    """Return what is to be linked.
+
+    Raises:
+        NotFoundError: the package says that it is for something else.
+    """
+    platform = (platform or Platform.host()).normalised()
+    packed = packed_platform(config)
+    if packed is not None and (packed.os, packed.architecture) != (
+        platform.os,
+        platform.architecture,
+    ):
+        raise NotFoundError(
+            f"the package is for {packed}, not for {platform}",
+            hint="choose another with --platform or --target, or get a package for it",
+        )
+    gnu = isinstance(target, str) and ("-gnu" in target or "mingw" in target)
+    return Wanted(platform=platform, kind=kind, toolchain="gnu" if gnu else "msvc")
+
+
+def _notes(manifest: Manifest, config: bytes) -> Mapping[str, str]:
+    """Return the annotations of a package; those of format V0 are labels."""
+    if manifest.annotations:
+        return manifest.annotations
+    tree = decode_json(config, what="config")
+    settings = cast("dict[str, Any]", tree).get("config") if isinstance(tree, dict) else None
+    labels = cast("dict[str, Any]", settings).get("Labels") if isinstance(settings, dict) else None
+    if not isinstance(labels, dict):
+        return {}
+    known = cast("dict[str, Any]", labels)
+    return {key: value for key, value in known.items() if isinstance(value, str)}
+
+
+def _line(text: str) -> str:
+    """Return the first line, if it can be printed."""
+    first = next(iter(text.strip().splitlines()), "").strip()[:_DESCRIPTION_CHARACTERS]
+    return first if first.isprintable() else ""
