@@ -68,6 +68,7 @@ DECIDING = (
     "server/ranges.py",
     "server/routes.py",
     "server/sessions.py",
+    "store/lock_file.py",
     "transport/auth/challenge.py",
     "transport/auth/need.py",
     "transport/auth/realm.py",

@@ -1,5 +1,6 @@
 """Verbs that move content."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from ..content import ReadStore
@@ -15,7 +16,7 @@ from ..store import LockFile, Package
 from .locked import add_offline_hint, installed_as, is_outage, locked_root, not_installed
 from .locking import read_lock_file
 from .open_client import OpenClient, to_destination, to_platform, to_reference, to_target
-from .opening import entries, name_of, output_names, pushed_tags, reference_of
+from .opening import check_digest, entries, name_of, output_names, pushed_tags, reference_of
 from .target import Target
 
 
@@ -114,7 +115,8 @@ class MovingVerbs(OpenClient):
             name: the reference to install it under, for one package.
 
         Raises:
-            InvalidArgumentError: a package has no name, or there are several and one `name`.
+            InvalidArgumentError: a package has no name, or one with a digest that is not its own;
+                or there are several and one `name`.
             InvalidLayoutError, IntegrityError: the archive or layout is broken.
             InvalidPackageError, StorageError: as `get`.
         """
@@ -123,6 +125,7 @@ class MovingVerbs(OpenClient):
         async with self._stores.local(target) as store:
             for entry in await entries(store, target, single=name is not None):
                 reference = reference_of(entry, target) if name is None else to_reference(name)
+                check_digest(reference, entry)
                 installed.append(await self._install(store, entry.plain(), reference, None))
         return installed
 
@@ -161,7 +164,9 @@ class MovingVerbs(OpenClient):
     ) -> Descriptor:
         names = output_names(target, None, root)
         if target.reference is None and not names:
-            names = [str(reference)]
+            # Of an index one manifest was installed, and that has a digest of its own.
+            digest = reference.digest and root.digest
+            names = [str(replace(reference, digest=digest))]
         async with self._stores.writable(target, overwrite=overwrite) as store:
             await self._copy(source, store, root, names)
         return root

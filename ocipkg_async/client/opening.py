@@ -184,6 +184,20 @@ def output_names(target: Target, name: str | None, root: Descriptor | None = Non
     return [target.name] if target.name else []
 
 
+def check_digest(reference: Reference, root: Descriptor | None) -> None:
+    """Make sure that a name with a digest is given to the content with this digest alone.
+
+    Raises:
+        InvalidArgumentError: it would stand for something else.
+    """
+    if reference.digest is not None and (root is None or root.digest != reference.digest):
+        raise InvalidArgumentError(
+            f"{reference} is to be written, but its digest "
+            + (f"is not {root.digest}" if root else "follows from what is written"),
+            hint="leave out the digest, and give a tag",
+        )
+
+
 def pushed_tags(reference: Reference, root: Descriptor | None = None) -> list[str]:
     """Return the tags for content that is pushed to a reference.
 
@@ -194,11 +208,6 @@ def pushed_tags(reference: Reference, root: Descriptor | None = None) -> list[st
     Raises:
         InvalidArgumentError: the reference has a digest that the content does not have.
     """
-    if reference.digest is not None and (root is None or root.digest != reference.digest):
-        raise InvalidArgumentError(
-            f"{reference} is to be written, but its digest "
-            + (f"is not {root.digest}" if root else "follows from what is written"),
-            hint="leave out the digest, and give a tag",
-        )
+    check_digest(reference, root)
     tag = reference.with_default_tag().tag
     return [tag] if tag else []

@@ -73,6 +73,8 @@ class LockedPackage:
         found: dict[str, Offered] = {}
         for platform, manifest in offered:
             key = _key(platform)
+            # A second one tells at least that there is a choice.
+            key = _NEVER if key in found else key
             found.setdefault(key, (_platform(key), manifest))
         return cls(
             reference=reference.with_default_tag(),
@@ -134,12 +136,10 @@ class LockFile:
             raise _invalid(name, f"it has more than {MAX_BYTES >> 20} MiB")
         try:
             tree = tomllib.loads(data.decode())
-        # Besides its own error, which is a ValueError, come those of numbers with too many digits
-        # and of bytes that are no text.
+        # Numbers with too many digits and bytes that are no text are ValueErrors as well.
         except (ValueError, RecursionError) as error:
             raise _invalid(name, f"it is not TOML: {str(error)[:200]}") from error
-        version = tree.pop("version", None)
-        if type(version) is not int:
+        if type(version := tree.pop("version", None)) is not int:
             raise _invalid(name, "it says no version")
         if version != VERSION:
             raise InvalidDocumentError(
@@ -195,8 +195,8 @@ class LockFile:
 
     def replacing(self, packages: Iterable[LockedPackage]) -> Self:
         """Return the same with packages added, or put in the place of those of the same name."""
-        merged = {one.reference: one for one in (*self.packages, *packages)}
-        return type(self)(tuple(sorted(merged.values(), key=lambda one: str(one.reference))))
+        merged = {str(one.reference): one for one in (*self.packages, *packages)}
+        return type(self)(tuple(one for _, one in sorted(merged.items(), key=lambda p: p[0])))
 
     def without(self, references: Sequence[Reference]) -> Self:
         """Return the same without some packages.
