@@ -20,6 +20,7 @@ from pathlib import Path
 
 import bench_limited
 import bench_memory
+import bench_ocipkg
 import bench_pull
 import bench_push
 import bench_resume
@@ -35,6 +36,7 @@ ITEMS: dict[int, Measurement] = {
     5: bench_push.push,
     6: bench_small.many,
     8: bench_resume.resumed,
+    9: bench_ocipkg.package,
     # Last: it tells the highest peak of all that ran.
     7: bench_memory.peaks,
 }
