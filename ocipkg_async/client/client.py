@@ -9,6 +9,7 @@ Example:
 """
 
 from .composing import ComposingVerbs
+from .crates import CrateVerbs
 from .keeping import KeepingVerbs
 from .linking import LinkingVerbs
 from .locking import LockingVerbs
@@ -16,7 +17,15 @@ from .looking import LookingVerbs
 from .packing import PackingVerbs
 
 
-class Client(PackingVerbs, ComposingVerbs, LinkingVerbs, LockingVerbs, LookingVerbs, KeepingVerbs):
+class Client(
+    PackingVerbs,
+    ComposingVerbs,
+    CrateVerbs,
+    LinkingVerbs,
+    LockingVerbs,
+    LookingVerbs,
+    KeepingVerbs,
+):
     """Packages, registries, layouts, archives and the local store, behind one set of verbs.
 
     Use it as an async context manager; it owns the connections. One client serves any number of

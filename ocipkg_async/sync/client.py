@@ -7,12 +7,13 @@ from types import TracebackType
 from typing import Self
 
 from .. import client as _async
-from ..client import ClientOptions, Inspection
+from ..client import ClientOptions, CratePackage, Inspection
 from ..copy import CopyReport
 from ..errors import ClosedError, InvalidArgumentError
 from ..events import OnEvent, ignore
 from ..native import LibraryKind, Linkage, LinkMetadata
 from ..package import ArtifactFile, Compression, PackageFormat, RunConfig, Unpack, UnpackReport
+from ..package.cargo import CargoOptions, OnOutput, ignore_output
 from ..spec import Descriptor, Platform, Reference
 from ..store import LockFile, Package, Problem, Pruned
 from ..transport import CredentialProvider
@@ -178,6 +179,60 @@ class Client:
             compression=compression,
             annotations=annotations,
             overwrite=overwrite,
+        )
+
+    def cargo_build(
+        self,
+        output: str | None = None,
+        *,
+        options: CargoOptions | None = None,
+        name: str | None = None,
+        headers: Sequence[str] = (),
+        format: PackageFormat = "ocipkg-v1",  # noqa: A002 - the word for it
+        compression: Compression | None = None,
+        annotations: Mapping[str, str] | None = None,
+        allow_dirty: bool = False,
+        overwrite: bool = False,
+        on_output: OnOutput = ignore_output,
+    ) -> CratePackage:
+        """Build a crate with cargo, and make a package of its libraries and programs."""
+        return self._bridge.call(
+            self._client.cargo_build,
+            output,
+            options=options,
+            name=name,
+            headers=headers,
+            format=format,
+            compression=compression,
+            annotations=annotations,
+            allow_dirty=allow_dirty,
+            overwrite=overwrite,
+            on_output=on_output,
+        )
+
+    def cargo_publish(
+        self,
+        reference: str | Reference | None = None,
+        *,
+        options: CargoOptions | None = None,
+        headers: Sequence[str] = (),
+        format: PackageFormat = "ocipkg-v1",  # noqa: A002 - the word for it
+        compression: Compression | None = None,
+        annotations: Mapping[str, str] | None = None,
+        allow_dirty: bool = False,
+        on_output: OnOutput = ignore_output,
+    ) -> CratePackage:
+        """Build a crate with cargo, and push its package."""
+        return self._bridge.call(
+            self._client.cargo_publish,
+            reference,
+            options=options,
+            headers=headers,
+            format=format,
+            compression=compression,
+            annotations=annotations,
+            allow_dirty=allow_dirty,
+            on_output=on_output,
         )
 
     def push(

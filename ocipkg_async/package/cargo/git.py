@@ -1,0 +1,97 @@
+"""The state of the sources, asked from git."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...content.threads import run_in_thread
+from ...errors import NotFoundError
+from .naming import Revision
+from .program import run_program
+
+_NO_REPOSITORY = "not a git repository"
+_ENVIRON = {
+    "LC_ALL": "C",  # its message is read
+    "GIT_OPTIONAL_LOCKS": "0",  # looking at a repository must not disturb a person who works in it
+}
+
+
+async def read_revision(manifest: Path, *, outputs: Sequence[Path] = ()) -> Revision | None:
+    """Return the state of the repository that a manifest is in; None without git or a repository.
+
+    All of the repository counts, since a crate may use all of it: changes of files that git knows,
+    and files that it neither knows nor ignores.
+
+    Args:
+        manifest: path of a Cargo.toml. One that git ignores is in no repository.
+        outputs: files and folders that building writes, which do not count.
+
+    Raises:
+        NotFoundError: git refuses, and says why; or there is a repository, and no git.
+    """
+    folder = str(manifest.parent)
+    try:
+        top, reason = await _git(folder, "rev-parse", "--show-toplevel")
+    except NotFoundError:
+        if await run_in_thread(_has_repository, manifest):
+            raise
+        return None
+    if top is None:
+        if _NO_REPOSITORY in reason:
+            return None
+        raise NotFoundError(
+            f"git does not tell the commit of {folder}: {reason}", hint="run git status there"
+        )
+    if (await _git(folder, "check-ignore", "-q", "--", manifest.name))[0] is not None:
+        return None
+    commit, _ = await _git(folder, "rev-parse", "--verify", "--quiet", "HEAD")
+    excluded = await run_in_thread(_excluded, Path(top), outputs)
+    return Revision(commit=commit, changes=await _changes(top, excluded))
+
+
+def _has_repository(manifest: Path) -> bool:
+    return any((folder / ".git").exists() for folder in manifest.parents)
+
+
+async def _changes(top: str, excluded: Sequence[str]) -> tuple[str, ...]:
+    status, reason = await _git(
+        top, "status", "--porcelain", "-z", "--untracked-files=all", "--", ".", *excluded
+    )
+    if status is None:
+        raise NotFoundError(
+            f"git does not tell what changed in {top}: {reason}", hint="run git status there"
+        )
+    found: list[str] = []
+    entries = iter(status.split("\0"))
+    for entry in entries:
+        if entry:
+            found.append(entry[3:].encode(errors="replace").decode())
+            if "R" in entry[:2] or "C" in entry[:2]:
+                next(entries, None)  # what it was called before
+    return tuple(found)
+
+
+def _excluded(top: Path, outputs: Sequence[Path]) -> list[str]:
+    """Return the pathspecs that leave out what lies in the repository of `outputs`; blocking."""
+    real = [Path(os.path.realpath(path)) for path in outputs]
+    inside = [path for path in real if path.is_relative_to(top) and path != top]
+    return [f":(exclude,literal){path.relative_to(top).as_posix()}" for path in inside]
+
+
+async def _git(folder: str, *arguments: str) -> tuple[str | None, str]:
+    """Return what git printed, or None and the reason why it failed.
+
+    Raises:
+        NotFoundError: git is not installed.
+    """
+    lines: list[str] = []
+    errors: list[str] = []
+    status = await run_program(
+        ["git", "-C", folder, *arguments],
+        on_stdout=lambda line: lines.append(os.fsdecode(line)),
+        on_stderr=lambda line: errors.append(line.decode(errors="replace")),
+        environ=_ENVIRON,
+        hint="install git",
+    )
+    reason = next((line for line in errors if line.startswith("fatal:")), "; ".join(errors))
+    return ("\n".join(lines) if status == 0 else None), reason
