@@ -17,7 +17,7 @@ _PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 # A command or a call of the facade starts its loop below its own frame, so all that asyncio
 # and the libraries do in it would count as ours.
-_LOOP_STARTERS = ("ocipkg_async.cli", "ocipkg_async.sync")
+_LOOP_STARTERS = ("ocipkg_async.cli", "ocipkg_async.link", "ocipkg_async.sync")
 
 
 # No test asserts a time, Hypothesis' own limit of 200 ms an example included.

@@ -4,6 +4,7 @@ from .binary import identify
 from .linkage import Library, LibraryKind, Linkage
 from .machine import Binary, BinaryFormat, BinaryKind, Machine
 from .metadata import LinkMetadata, is_library_name, packed_platform
+from .needs import load_order
 from .scan import Toolchain, Wanted, scan
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Wanted",
     "identify",
     "is_library_name",
+    "load_order",
     "packed_platform",
     "scan",
 ]
