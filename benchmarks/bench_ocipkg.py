@@ -1,6 +1,5 @@
 """Item 9: a package beside the real ocipkg: packed, pushed, pushed again, installed; and its disk."""
 
-import functools
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -31,94 +30,88 @@ def package(setup: Setup, _done: Sequence[Section]) -> Iterator[Section]:
         folder.mkdir()
     size = min(SIZE, setup.size)
     blobs.random_file(source / "random.bin", size)
+    results: list[Result] = []
     with servers.registry(room / "registry") as address:
         # ocipkg speaks plain HTTP to what is called localhost, and to nothing else.
         host = f"localhost:{address.rpartition(':')[2]}"
-        results = _measured(setup, source, out, host, forget=blobs.forgetter(room / "registry"))
-        disk = {
-            name: _disk(room / f"home-{name}", command)
-            for name, command in (
-                ("ours", [*COMMAND, "get", "-q", f"{host}/ours:v1"]),
-                ("ocipkg", [peer, "get", f"{host}/ocipkg:v1"]),
+        for section in _steps(setup, source, out, host, forget=blobs.forgetter(room / "registry")):
+            results.extend(section.results)
+            yield section
+        disk = [
+            _disk(room / "home", command)
+            for command in (
+                [*COMMAND, "get", "-q", f"{host}/ours:v1"],
+                [peer, "get", f"{host}/ocipkg:v1"],
             )
-        }
+        ]
     shutil.rmtree(room)
+    peaks = [
+        max(result.peak_bytes for result in results if result.contender.tool == name)
+        for name in ("ours", "ocipkg")
+    ]
+    rows = [["", "ours, MiB", "ocipkg, MiB"], ["---", "---:", "---:"]]
+    for what, pair in (("peak memory", peaks), ("disk in the store", disk)):
+        rows.append([what, *(f"{value / MIB:.0f}" for value in pair)])
     yield Section(
         item=9,
-        title=f"A package of {size // MIB} MiB beside ocipkg",
-        table=harness.table(results, against=[], amount=("MiB", size / MIB)),
-        results=results,
-        checks=_checks(results, disk),
-        notes=[
-            f"In the store after `get`: ours {disk['ours'] / MIB:.0f} MiB,"
-            f" ocipkg {disk['ocipkg'] / MIB:.0f} MiB."
+        title="Memory and disk beside ocipkg",
+        table=harness.markdown(rows),
+        checks=[
+            Check(item=9, what="peak memory / ocipkg's", value=ratio(*peaks), limit=PEAK_LIMIT),
+            Check(
+                item=9, what="disk in the store / ocipkg's", value=ratio(*disk), limit=DISK_LIMIT
+            ),
         ],
     )
 
 
-def _measured(
+def _steps(
     setup: Setup, source: Path, out: Path, host: str, *, forget: Callable[[], object]
-) -> list[Result]:
+) -> Iterator[Section]:
     ours, theirs = out / "ours.tar", out / "ocipkg.tar"
     push_ours = [*COMMAND, "push", "-q", str(ours)]
     push_theirs = tool("ocipkg", "push", str(theirs))
-    results: list[Result] = []
+    size = (source / "random.bin").stat().st_size
 
-    def measure(contenders: Sequence[Contender]) -> None:
-        results.extend(harness.run(contenders, rounds=setup.rounds, warm_up=setup.warm_up))
+    def step(name: str, *contenders: Contender) -> Section:
+        results = harness.run(contenders, rounds=setup.rounds, warm_up=setup.warm_up)
+        one, other = find(results, name), find(results, f"ocipkg {name}")
+        value = ratio(one.median_s, other.median_s) if one and other else None
+        return Section(
+            item=9,
+            title=f"{name.capitalize()} of a package of {size // MIB} MiB",
+            table=harness.table(results, against=[f"ocipkg {name}"], amount=("MiB", size / MIB)),
+            results=results,
+            checks=[Check(item=9, what=f"`{name}` / ocipkg", value=value, limit=LIMITS[name])],
+        )
 
     pack = [*COMMAND, "pack", "-q", str(source), "-o", str(ours), "-t", f"{host}/ours:v1"]
     pack_theirs = tool("ocipkg", "pack", str(source), str(theirs), "-t", f"{host}/ocipkg:v1")
-    measure(
-        [
-            Contender(name="pack", tool="ours", command=pack, output=ours),
-            Contender(name="ocipkg pack", tool="ocipkg", command=pack_theirs, output=theirs),
-        ]
+    yield step(
+        "pack",
+        Contender(name="pack", tool="ours", command=pack, output=ours),
+        Contender(name="ocipkg pack", tool="ocipkg", command=pack_theirs, output=theirs),
     )
-    measure(
-        [
-            Contender(name="push", tool="ours", command=push_ours, before=forget),
-            Contender(name="ocipkg push", tool="ocipkg", command=push_theirs, before=forget),
-        ]
+    yield step(
+        "push",
+        Contender(name="push", tool="ours", command=push_ours, before=forget),
+        Contender(name="ocipkg push", tool="ocipkg", command=push_theirs, before=forget),
     )
     for command in (push_ours, push_theirs):
         _run(command, out)
-    measure(
-        [
-            Contender(name="starting", tool="ours", command=[*COMMAND, "push", "--help"]),
-            Contender(name="push again", tool="ours", command=push_ours),
-            Contender(name="ocipkg push again", tool="ocipkg", command=push_theirs),
-        ]
+    yield step(
+        "push again",
+        # What of it is starting Python and this command.
+        Contender(name="push --help", tool="ours", command=[*COMMAND, "push", "--help"]),
+        Contender(name="push again", tool="ours", command=push_ours),
+        Contender(name="ocipkg push again", tool="ocipkg", command=push_theirs),
     )
-    measure(
-        [
-            Contender(name="get", tool="ours", command=[*COMMAND, "get", "-q", f"{host}/ours:v1"]),
-            Contender(
-                name="ocipkg get", tool="ocipkg", command=tool("ocipkg", "get", f"{host}/ocipkg:v1")
-            ),
-        ]
+    get, get_theirs = [*COMMAND, "get", "-q", f"{host}/ours:v1"], f"{host}/ocipkg:v1"
+    yield step(
+        "get",
+        Contender(name="get", tool="ours", command=get),
+        Contender(name="ocipkg get", tool="ocipkg", command=tool("ocipkg", "get", get_theirs)),
     )
-    return results
-
-
-def _checks(results: Sequence[Result], disk: dict[str, int]) -> list[Check]:
-    check = functools.partial(Check, item=9)
-    found: list[Check] = []
-    for name, limit in LIMITS.items():
-        one, other = find(results, name), find(results, f"ocipkg {name}")
-        if one and other:
-            value = ratio(one.median_s, other.median_s)
-            found.append(check(what=f"`{name}` / ocipkg", value=value, limit=limit))
-    peaks = [
-        max((r.peak_bytes for r in results if r.contender.tool == tool), default=0)
-        for tool in ("ours", "ocipkg")
-    ]
-    found.append(
-        check(what="highest peak memory / ocipkg's", value=ratio(*peaks), limit=PEAK_LIMIT)
-    )
-    value = ratio(disk["ours"], disk["ocipkg"])
-    found.append(check(what="disk in the store / ocipkg's", value=value, limit=DISK_LIMIT))
-    return found
 
 
 def _disk(home: Path, command: Sequence[str]) -> int:
