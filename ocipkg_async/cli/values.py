@@ -60,9 +60,10 @@ class ByteRate(ByteSize):
 
 
 class KeyValue(click.ParamType[tuple[str, str]]):
-    """A pair, ``key=value``."""
+    """A pair, ``key=value``, or of other words such as ``name=path``."""
 
-    name = "key=value"
+    def __init__(self, name: str = "key=value") -> None:
+        self.name = name
 
     def convert(
         self,
@@ -75,7 +76,7 @@ class KeyValue(click.ParamType[tuple[str, str]]):
             return value
         key, equals, rest = value.partition("=")
         if not equals or not key:
-            self.fail(f"{value!r} is not key=value", param, ctx)
+            self.fail(f"{value!r} is not {self.name}", param, ctx)
         return key, rest
 
 
