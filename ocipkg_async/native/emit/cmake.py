@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
+from ...errors import InvalidPackageError
 from ...spec import Platform
 from ..linkage import Library, Linkage
 from .values import (
@@ -94,6 +95,8 @@ def _files(library: Library, linkage: Linkage) -> Iterator[tuple[str, str]]:
         if library.runtime is not None:
             yield "IMPORTED_LOCATION", path_text(library.runtime)
     else:
+        if "," in path:
+            raise _inexpressible(",", path)  # CMake itself makes it an rpath, with commas around
         yield "IMPORTED_LOCATION", path
         if conventional(library, linkage):
             # By name: the path of a library that has no SONAME would become part of the program.
@@ -104,11 +107,25 @@ def _property(target: str, key: str, values: list[str]) -> Iterator[str]:
     """Return the command that adds values to a property, if there are any."""
     if not values:
         return
+    for value in values:
+        # Variables of make, and ends of values in a list, at too many levels to escape them.
+        for text in ("$(", ";"):
+            if text in value:
+                raise _inexpressible(text, value)
+        if value.count("[") != value.count("]"):
+            raise _inexpressible("[", value)  # a list does not end between brackets
     if key.startswith("INTERFACE_"):
-        # Lists of generator expressions, which know no other way to say these characters.
-        values = [value.replace("$<", "$<1:$><").replace(";", "\\;") for value in values]
+        # These hold generator expressions, which know no other way to say this.
+        values = [value.replace("$<", "$<1:$><") for value in values]
     added = "".join(f" {_argument(value)}" for value in values)
     yield f"set_property(TARGET {target} APPEND PROPERTY {key}{added})"
+
+
+def _inexpressible(text: str, value: str) -> InvalidPackageError:
+    return InvalidPackageError(
+        f"CMake cannot be told {value!r}, for the {text!r} in it",
+        hint="where it is a path, give the store another folder with --store",
+    )
 
 
 def _argument(value: str) -> str:

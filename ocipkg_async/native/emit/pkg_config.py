@@ -2,12 +2,14 @@ r"""A ``.pc`` file for pkg-config, its two programs alike.
 
 Both split values as a shell does, but differ in ``$$``: so each character that could mean something
 has a backslash before it, and ``$$`` and ``${`` never stand side by side. In what they print, both
-escape for the shell all but ``$``, ``(`` and ``)``, which makefiles are meant to see; Meson and
-CMake get these right nevertheless.
+escape for the shell all but ``$``, ``(`` and ``)``, which makefiles are meant to see; Meson, which
+uses no shell, gets these right nevertheless.
 """
 
 import re
+from collections.abc import Iterator
 
+from ...errors import InvalidPackageError
 from ..linkage import Linkage
 from .arguments import compile_arguments, library_arguments, system_arguments
 from .values import (
@@ -15,6 +17,7 @@ from .values import (
     description_text,
     needs_system,
     package_name,
+    path_text,
     version_number,
 )
 
@@ -33,7 +36,7 @@ def pkg_config_files(linkage: Linkage, *, rpath: bool = False) -> dict[str, str]
         InvalidPackageError: a value cannot be expressed.
     """
     name = package_name(linkage)
-    own = library_arguments(linkage, rpath=rpath)
+    own = list(_apart(linkage, library_arguments(linkage, rpath=rpath)))
     system = system_arguments(linkage)
     # Required of each file, and 0 satisfies no condition.
     fields = {
@@ -47,6 +50,22 @@ def pkg_config_files(linkage: Linkage, *, rpath: bool = False) -> dict[str, str]
     lines = [f"# {GENERATED}; run it again instead of editing this."]
     lines += [f"{field}: {value}" for field, value in fields.items() if value]
     return {f"{name}.pc": "".join(f"{line}\n" for line in lines)}
+
+
+def _apart(linkage: Linkage, arguments: list[str]) -> Iterator[str]:
+    """Put a ``-L`` before each argument that has no letter of its own, such as a path.
+
+    pkgconf makes one argument of several such, with bare spaces where it escapes those of one.
+    """
+    for argument in arguments:
+        if argument == "-Xlinker":
+            raise InvalidPackageError(
+                f"an rpath with a comma cannot be said to pkg-config: {linkage.path}",
+                hint="leave --rpath out, or give the store another folder with --store",
+            )
+        if not argument.startswith(("-L", "-l")):
+            yield f"-L{path_text(linkage.search[0])}"
+        yield argument
 
 
 def _words(arguments: list[str]) -> str:

@@ -43,9 +43,12 @@ def environment_lines(linkage: Linkage, *, separator: str = os.pathsep) -> str:
     for name, folders in environment(linkage).items():
         texts = [path_text(folder) for folder in folders]
         for text in texts:
-            if separator in text:
+            # Loaders of Linux end folders at semicolons too.
+            for end in (separator, ";"):
+                if end not in text:
+                    continue
                 raise InvalidPackageError(
-                    f"{text} has {separator!r}, which ends a folder in {name}",
+                    f"{text} has {end!r}, which ends a folder in {name}",
                     hint="give the store another folder with --store",
                 )
         value = shlex.quote(separator.join(texts))
