@@ -15,10 +15,12 @@ from .exit_codes import INTERRUPTED, TERMINATED
 
 COMMANDS: Mapping[str, str] = {
     "pack": "Make a package of files and directories.",
+    "cargo": "Build a crate and make or push its package.",
     "index": "Join packages of several platforms in one index.",
     "runnable": "Make an image that runs a static program.",
     "push": "Push a package, or files as an artifact.",
     "get": "Install a package and print its path.",
+    "link": "Install a package and tell a build system how to link it.",
     "pull": "Write the files of a package into a folder.",
     "load": "Install a package from an archive or layout.",
     "save": "Write a package to an archive or layout.",
@@ -55,6 +57,7 @@ Exit codes:
   6    network: no connection, time-out, rate limit, registry error
   7    conflict: the destination exists
   8    disk: full, or not writable
+  101  cargo failed; whatever its exit code is
   130  interrupted with Ctrl-C
   143  ended by SIGTERM
 

@@ -5,6 +5,7 @@ the linker, the rpath here, holds for its own crate only and not for crates that
 """
 
 import os
+from pathlib import Path
 
 from ...errors import InvalidPackageError
 from ..linkage import Library, Linkage
@@ -17,7 +18,13 @@ from .values import (
 )
 
 
-def cargo_lines(linkage: Linkage, *, rpath: bool = False, separator: str = os.pathsep) -> str:
+def cargo_lines(
+    linkage: Linkage,
+    *,
+    rpath: bool = False,
+    lock: Path | None = None,
+    separator: str = os.pathsep,
+) -> str:
     """Return the lines for a build script.
 
     A crate with ``links = "foo"`` hands ``DEP_FOO_ROOT`` and ``DEP_FOO_INCLUDE`` to those that
@@ -26,6 +33,7 @@ def cargo_lines(linkage: Linkage, *, rpath: bool = False, separator: str = os.pa
     Args:
         linkage: what to link.
         rpath: programs find shared libraries in the package's folder.
+        lock: the lock file that was obeyed, whose change is one of the build's.
         separator: between folders in a list, on the host.
 
     Raises:
@@ -45,6 +53,8 @@ def cargo_lines(linkage: Linkage, *, rpath: bool = False, separator: str = os.pa
         lines.append(f"include={_list(linkage, separator)}")
     # Cargo looks at all that is below: a package that was removed is fetched again.
     lines.append(f"rerun-if-changed={path_text(linkage.path)}")
+    if lock is not None:
+        lines.append(f"rerun-if-changed={path_text(lock)}")
     lines.append("rerun-if-env-changed=OCIPKG_STORE")
     return "".join(f"cargo:{line}\n" for line in lines)
 

@@ -1,0 +1,19 @@
+/*
+ * A C library to be packed, static and shared. From this folder:
+ *
+ *   mkdir -p out/include out/lib && cp include/hello.h out/include/
+ *   cc -c -fPIC hello.c -o hello.o && cc -c -fPIC base.c -o base.o
+ *   ar rcs out/lib/libhello.a hello.o && ar rcs out/lib/libhello_base.a base.o
+ *   cc -c -fPIC -DHELLO_SHARED hello.c -o shared.o
+ *   cc -shared shared.o base.o -lm -o out/lib/libhello.so
+ *   ocipkg-async pack out --link-file link.toml -o ghcr.io/example/hello:1.2.0
+ */
+double hello_base_root(double number);
+
+#ifdef HELLO_SHARED
+const char *hello_kind(void) { return "dynamic"; }
+#else
+const char *hello_kind(void) { return "static"; }
+#endif
+
+double hello_root(double number) { return hello_base_root(number); }

@@ -1,0 +1,164 @@
+"""What is written is read by the programs it is for, in folders with names that tempt them."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from native.hello import EXAMPLES, build, linkage
+from ocipkg_async.native import LibraryKind
+from ocipkg_async.native.emit import (
+    cargo_lines,
+    cmake_files,
+    environment_lines,
+    meson_files,
+    pkg_config_files,
+    shell_words,
+)
+from peers import require
+
+pytestmark = pytest.mark.interop
+
+TIME_LIMIT_S = 100
+PLAIN = "plain"
+SPACED = 'a folder\'s "own" name'
+AWKWARD = 'it\'s $HOME "q" #1 [=[y]=] (x) {y} $<z> & `ls` %d @0@'
+COMMA = "a,b"
+KINDS: tuple[LibraryKind, ...] = ("static", "dynamic")
+
+
+@pytest.fixture(scope="session")
+def hello(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("hello"), cc=require("gcc"), ar=require("ar"))
+
+
+@pytest.fixture
+def placed(hello: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """The library in a folder of the name that the test is given."""
+    folder = tmp_path / request.param
+    shutil.copytree(hello, folder)
+    return folder
+
+
+def run(*command: object, cwd: Path, **variables: str) -> str:
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=TIME_LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+
+
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    shutil.copy(EXAMPLES / "c-consumer" / "main.c", folder)
+    return folder
+
+
+@pytest.mark.parametrize("placed", [PLAIN, SPACED, AWKWARD, COMMA], indirect=True)
+@pytest.mark.parametrize("kind", KINDS)
+def test_shell(placed: Path, kind: LibraryKind, tmp_path: Path) -> None:
+    words = shell_words(linkage(placed, kind), rpath=True)
+    script = 'eval "cc main.c $WORDS -o consumer"'
+    folder = project(tmp_path)
+    run("sh", "-c", script, cwd=folder, WORDS=words.removesuffix("\n"))
+    assert run("./consumer", cwd=folder) == f"good morning: {kind} 3\n"
+
+
+@pytest.mark.parametrize("placed", [PLAIN, SPACED, AWKWARD], indirect=True)
+def test_environment(placed: Path, tmp_path: Path) -> None:
+    lines = environment_lines(linkage(placed, "dynamic"))
+    script = """eval "$LINES"; cc main.c -DHELLO_GREETING='"hi"' -lhello -o consumer && ./consumer
+printf '%s\n' "$CPATH" "$LIBRARY_PATH" "$LD_LIBRARY_PATH" """
+    printed = run("sh", "-c", script, cwd=project(tmp_path), LINES=lines, CPATH="/a b")
+    assert printed == (f"hi: dynamic 3\n{placed}/include:/a b\n{placed}/lib\n{placed}/lib\n")
+
+
+@pytest.mark.parametrize("placed", [PLAIN, SPACED], indirect=True)
+@pytest.mark.parametrize("kind", KINDS)
+def test_pkg_config(placed: Path, kind: LibraryKind, tmp_path: Path) -> None:
+    require("pkg-config")
+    require("make")
+    folder = project(tmp_path)
+    shutil.copy(EXAMPLES / "c-consumer" / "Makefile", folder)
+    write(folder / "packages", pkg_config_files(linkage(placed, kind), rpath=True))
+    run("make", "-o", "packages/hello.pc", cwd=folder)
+    assert run("./consumer", cwd=folder) == f"good morning: {kind} 3\n"
+    assert run("pkg-config", "--validate", "packages/hello.pc", cwd=folder) == ""
+    assert run("pkg-config", "--modversion", "packages/hello.pc", cwd=folder) == "1.2.0\n"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("placed", [AWKWARD], indirect=True)
+def test_pkg_config_by_meson(placed: Path, kind: LibraryKind, tmp_path: Path) -> None:
+    """Meson splits what pkg-config prints without expanding anything."""
+    folder = project(tmp_path)
+    write(folder / "packages", pkg_config_files(linkage(placed, kind), rpath=True))
+    text = "project('consumer', 'c')\nexecutable('consumer', 'main.c', dependencies: dependency('hello'))"
+    write(folder, {"meson.build": text})
+    run(require("meson"), "setup", "b", cwd=folder, PKG_CONFIG_PATH=str(folder / "packages"))
+    run(require("ninja"), "-C", "b", cwd=folder)
+    assert run("b/consumer", cwd=folder) == f"good morning: {kind} 3\n"
+
+
+@pytest.mark.parametrize("placed", [PLAIN, AWKWARD], indirect=True)
+@pytest.mark.parametrize("kind", KINDS)
+def test_meson(placed: Path, kind: LibraryKind, tmp_path: Path) -> None:
+    folder = project(tmp_path)
+    text = """\
+project('consumer', 'c')
+subproject('hello')
+executable('consumer', 'main.c', dependencies: dependency('hello', version: ['>=1.0', '<2']))
+"""
+    write(folder, {"meson.build": text})
+    write(folder / "subprojects/hello", meson_files(linkage(placed, kind), rpath=True))
+    run(require("meson"), "setup", "b", cwd=folder)
+    run(require("ninja"), "-C", "b", cwd=folder)
+    assert run("b/consumer", cwd=folder) == f"good morning: {kind} 3\n"
+
+
+CMAKE = """\
+cmake_minimum_required(VERSION 3.16)
+project(consumer C)
+find_package(hello 1.0 CONFIG REQUIRED)
+find_package(hello 1.2.0 EXACT CONFIG REQUIRED)
+add_executable(consumer main.c)
+target_link_libraries(consumer PRIVATE hello::hello)
+"""
+
+
+@pytest.mark.parametrize("generator", ["Ninja", "Unix Makefiles"])
+@pytest.mark.parametrize("placed", [PLAIN, AWKWARD], indirect=True)
+@pytest.mark.parametrize("kind", KINDS)
+def test_cmake(placed: Path, kind: LibraryKind, generator: str, tmp_path: Path) -> None:
+    require("ninja" if generator == "Ninja" else "make")
+    cmake, folder = require("cmake"), project(tmp_path)
+    write(folder, {"CMakeLists.txt": CMAKE})
+    write(folder / "packages", cmake_files(linkage(placed, kind)))
+    run(cmake, "-G", generator, "-B", "b", f"-DCMAKE_PREFIX_PATH={folder / 'packages'}", cwd=folder)
+    run(cmake, "--build", "b", cwd=folder)
+    assert run("b/consumer", cwd=folder) == f"good morning: {kind} 3\n"
+
+
+@pytest.mark.parametrize("placed", [PLAIN, AWKWARD, COMMA], indirect=True)
+@pytest.mark.parametrize("kind", KINDS)
+def test_cargo(placed: Path, kind: LibraryKind, tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    shutil.copytree(EXAMPLES / "cargo-consumer", folder)
+    write(folder, {"lines": cargo_lines(linkage(placed, kind), rpath=True, separator="|")})
+    (folder / "build.rs").write_text('fn main() { print!("{}", include_str!("lines")); }')
+    assert run(require("cargo"), "run", "-q", "--offline", cwd=folder) == f"{kind} 3.0\n"
