@@ -5,7 +5,7 @@ files named by titles (ORAS artifacts, ``oras.md``), and what has no name and is
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import msgspec
 
@@ -139,11 +139,34 @@ class _Config(msgspec.Struct):
     rootfs: _RootFs | None = None
 
 
+_OF_OLD_OCIPKG = frozenset({"architecture", "os", "config", "rootfs", "history", "created"})
+
+
+def _is_of_old_ocipkg(config: object) -> bool:
+    """Whether a config looks as ocipkg 0.1 and 0.2 wrote it, whose diff ids are often wrong.
+
+    They hash what they offer to the compressor, which takes a part of it and is offered the rest
+    again. What all have in common is labels alone, and a history that is there and empty.
+    """
+    if not isinstance(config, dict):
+        return False
+    fields = cast("dict[str, object]", config)
+    inner = fields.get("config")
+    return (
+        fields.keys() - {"author"} == _OF_OLD_OCIPKG
+        and fields["history"] == []
+        and isinstance(inner, dict)
+        and inner.keys() == {"Labels"}
+    )
+
+
 def _diff_ids(config: bytes | None) -> tuple[Digest, ...]:
     """Return the diff ids of an image config; none where it has no root file system at all."""
     if config is None:
         return ()
     tree = decode_json(config, what="image config")
+    if _is_of_old_ocipkg(tree):
+        return ()
     rootfs = convert(tree, _Config, what="image config").rootfs
     if rootfs is None:
         return ()

@@ -218,6 +218,32 @@ async def test_a_runnable_of_ocipkg_has_no_diff_ids(made: Made, tmp_path: Path) 
     assert tree(tmp_path / "out") == UNPACKED
 
 
+async def test_a_package_of_old_ocipkg_has_wrong_diff_ids(made: Made, tmp_path: Path) -> None:
+    """It hashes twice what its compressor does not take at once."""
+    image = await made.image(FILES)
+    wrong = {"type": "layers", "diff_ids": [Digest.of(b"other")]}
+    config = {
+        "created": "2022-08-08T00:00:00.000000000+00:00",
+        "author": "somebody",
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {"Labels": {}},
+        "rootfs": wrong,
+        "history": [],
+    }
+    for number, (changed, fits) in enumerate(
+        [({}, True), ({"history": [{}]}, False), ({"config": {"Env": []}}, False)]
+    ):
+        described = await made.blob(json.dumps(config | changed).encode(), media_types.OCI_CONFIG)
+        manifest = Manifest.build(config=described, layers=image.layers)
+        if fits:
+            await unpack(made.store, manifest, tmp_path / str(number))
+            assert tree(tmp_path / str(number)) == UNPACKED
+        else:
+            with pytest.raises(DigestMismatchError):
+                await unpack(made.store, manifest, tmp_path / str(number))
+
+
 async def test_one_layer_twice(made: Made, tmp_path: Path) -> None:
     manifest = await made.image(FILES, raw.archive(raw.file(b".wh.lib")), FILES)
     await unpack(made.store, manifest, tmp_path / "out")
