@@ -30,7 +30,10 @@ GO_PEERS = {
     "registry": "github.com/distribution/distribution/v3/cmd/registry@v3.1.2",
     "cosign": "github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3",
 }
-CARGO_PEERS = {"ocipkg": "ocipkg-cli@0.4.0"}
+CARGO_PEERS = {
+    "ocipkg": "ocipkg-cli@0.4.0",
+    "ocipkg-0.2": "ocipkg-cli@0.2.9",  # the last to write and read the first format
+}
 
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -159,12 +162,23 @@ def peers(session: nox.Session) -> None:
                 env = {"GOBIN": str(PEERS / "bin")}
                 session.run("go", "install", GO_PEERS[name], env=env, external=True)
             else:
-                install = ("cargo", "install", "--locked", "--root", str(PEERS))
-                session.run(*install, CARGO_PEERS[name], external=True)
+                install_crate(session, name)
         except CommandFailed:
             failed.append(name)
     if failed:
         session.warn(f"not built: {', '.join(failed)}; tests that need them will be skipped")
+
+
+def install_crate(session: nox.Session, name: str) -> None:
+    """Build a crate's programs; those of an old version, such as ``ocipkg-0.2``, end in its number."""
+    _, dash, version = name.rpartition("-")
+    root = PEERS / name if dash else PEERS
+    install = ("cargo", "install", "--locked", "--root", str(root))
+    session.run(*install, CARGO_PEERS[name], external=True)
+    if dash:
+        (PEERS / "bin").mkdir(exist_ok=True)
+        for program in (root / "bin").iterdir():
+            shutil.copy2(program, PEERS / "bin" / f"{program.stem}-{version}{program.suffix}")
 
 
 @nox.session
