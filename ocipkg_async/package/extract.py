@@ -8,6 +8,7 @@ the root. All of it blocks and belongs in a worker thread.
 
 import functools
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -16,9 +17,11 @@ from typing import Literal, Self
 from ..errors import InvalidPackageError, UnsafeArchiveError, storage_errors
 from .decompress import PIECE_BYTES
 from .entry_names import Parts, check_link_target, split_name
-from .extracted_tree import Node, Tree
+from .extracted_tree import Content, Node, Tree
+from .file_digests import FileDigests
 from .folders import HAS_DESCRIPTORS, Folder, open_folder, probe
 from .limits import Budget, UnpackLimits
+from .listing import ListedFolder
 from .tar_reader import Kind, TarEntry, TarReader
 
 Mode = Literal["artifact", "rootfs"]
@@ -46,6 +49,8 @@ class Extractor:
         mode: what is accepted and kept.
         limits: how much all layers together may need.
         keep_times: give files and folders the times of the archive.
+        read_only: nobody may write to the files, where the system can say so.
+        listing: hash every file, for `listing`.
         check: called between entries and pieces; what it raises ends the work.
         descriptors: work relative to descriptors; False forces the way of systems without them.
 
@@ -60,6 +65,8 @@ class Extractor:
         mode: Mode,
         limits: UnpackLimits | None = None,
         keep_times: bool = False,
+        read_only: bool = False,
+        listing: bool = False,
         check: Callable[[], None] = _never,
         descriptors: bool = HAS_DESCRIPTORS,
     ) -> None:
@@ -68,6 +75,9 @@ class Extractor:
         self._limits = limits or UnpackLimits()
         self._budget = Budget(self._limits)
         self._keep_times = keep_times
+        # Windows refuses to remove a file that is read-only.
+        self._forbidden = 0o222 if read_only and os.name != "nt" else 0
+        self._digests = FileDigests() if listing else None
         self._descriptors = descriptors
         self._check = check
         self._action = f"unpack into {root}"
@@ -95,6 +105,8 @@ class Extractor:
         tb: TracebackType | None,
     ) -> None:
         self._tree.close()
+        if self._digests is not None:
+            self._digests.close()
 
     @property
     def files(self) -> int:
@@ -140,10 +152,16 @@ class Extractor:
                 if not (whiteouts and self._whiteout(parts)):
                     self._write(parts, entry, reader)
 
-    def add_file(self, parts: Parts, source: Path, *, move: bool) -> None:
+    def add_file(self, parts: Parts, source: Path, *, move: bool, digest: str) -> None:
         """Put a file that is on the disk at `parts`; nothing may be there.
 
         Its bytes do not count for the limits: it has the size that its descriptor announced.
+
+        Args:
+            parts: where.
+            source: the file.
+            move: take the file itself, not a copy.
+            digest: of its content, which was verified.
 
         Raises:
             UnsafeArchiveError: something is there, or its folder is a file or link.
@@ -153,13 +171,20 @@ class Extractor:
         self._tree.begin_layer(replace=False)
         with storage_errors(self._action):
             folder, name = self._tree.place(parts, Kind.FILE)
-            size = source.stat().st_size
+            found = source.stat()
             if move:
+                if self._forbidden:
+                    source.chmod(stat.S_IMODE(found.st_mode) & ~self._forbidden)
                 with open_folder(source.parent, descriptors=self._descriptors) as origin:
                     origin.rename(source.name, folder, name)
             else:
-                self._copy(source, folder, name)
-            self._tree.add(parts, Kind.FILE, size=size)
+                found = self._copy(source, folder, name)
+            self._tree.add(parts, Kind.FILE, size=found.st_size).content = Content(
+                size=found.st_size,
+                executable=bool(found.st_mode & stat.S_IXUSR),
+                mtime_ns=found.st_mtime_ns,
+                digest=digest,
+            )
 
     def finish(self) -> None:
         """Set what must be set last: modes and times of folders.
@@ -172,6 +197,12 @@ class Extractor:
                 if self._tree.find(parts) is node:  # it may have been removed, or made anew
                     mtime_s = node.mtime_s if self._keep_times else None
                     self._tree.enter(parts).set_attributes(node.mode, mtime_s)
+
+    def listing(self) -> ListedFolder:
+        """Return what is there, if it was asked for; after `finish`."""
+        if self._digests is not None:
+            self._digests.settle()
+        return self._tree.root.listed()
 
     def _locate(self, name: str) -> Parts:
         parts = split_name(name, self._limits, portable=self._portable)
@@ -230,8 +261,11 @@ class Extractor:
 
     def _write_file(self, parts: Parts, entry: TarEntry, reader: TarReader) -> None:
         self._budget.file(entry.name, entry.size)
-        mode = self._bits(entry.mode) | 0o600
+        mode = (self._bits(entry.mode) | 0o600) & ~self._forbidden
         folder, name = self._tree.place(parts, Kind.FILE)
+        digest = None
+        if self._digests is not None:
+            digest = self._digests.begin(entry.size, holes=reader.has_holes)
         fd = folder.create(name, mode)
         try:
             if mode & self._umask and hasattr(os, "fchmod"):
@@ -241,6 +275,8 @@ class Extractor:
                 self._check()
                 if offset != at:
                     os.lseek(fd, offset, os.SEEK_SET)
+                if digest is not None:
+                    digest.update(offset, piece)
                 write_fully(fd, piece)
                 at = offset + len(piece)
             if at < entry.size:
@@ -248,16 +284,25 @@ class Extractor:
             if self._keep_times:
                 target = fd if os.utime in os.supports_fd else folder.path / name
                 os.utime(target, (entry.mtime_s, entry.mtime_s))
+            written = os.fstat(fd)
         finally:
             os.close(fd)
-        self._tree.add(parts, Kind.FILE, size=entry.size)
+        node = self._tree.add(parts, Kind.FILE, size=entry.size)
+        if digest is not None:
+            digest.end()
+            node.content = Content(
+                size=entry.size,
+                executable=bool(mode & stat.S_IXUSR),
+                mtime_ns=written.st_mtime_ns,
+                digest=digest,
+            )
 
     def _write_symlink(self, parts: Parts, entry: TarEntry) -> None:
         if self._portable:
             check_link_target(entry.link, parts[:-1], self._limits)
         folder, name = self._tree.place(parts, Kind.SYMLINK)
         folder.symlink(entry.link, name)
-        self._tree.add(parts, Kind.SYMLINK)
+        self._tree.add(parts, Kind.SYMLINK).target = entry.link
 
     def _write_hardlink(self, parts: Parts, entry: TarEntry) -> None:
         target = self._locate(entry.link)
@@ -276,7 +321,7 @@ class Extractor:
         else:
             with self._tree.open_apart(target[:-1]) as origin:
                 origin.link(target[-1], folder, name)
-        self._tree.add(parts, found.kind)
+        self._tree.add(parts, found.kind).content = found.content
 
     def _leave_out(self, parts: Parts, entry: TarEntry) -> None:
         if self._mode == "artifact":
@@ -294,13 +339,14 @@ class Extractor:
             return mode & 0o777
         return (mode & 0o755 if mode & 0o100 else mode & 0o644) & ~self._umask
 
-    def _copy(self, source: Path, folder: Folder, name: str) -> None:
-        fd = folder.create(name, 0o666)
+    def _copy(self, source: Path, folder: Folder, name: str) -> os.stat_result:
+        fd = folder.create(name, 0o666 & ~self._forbidden)
         try:
             with source.open("rb", buffering=0) as file:
                 for piece in iter(functools.partial(file.read, PIECE_BYTES), b""):
                     self._check()
                     write_fully(fd, memoryview(piece))
+            return os.fstat(fd)
         finally:
             os.close(fd)
 

@@ -4,16 +4,38 @@ from collections.abc import Callable
 
 from ..errors import UnsafeArchiveError
 from .entry_names import Parts, folded
+from .file_digests import FileDigest
 from .folders import Folder, through_link
+from .listing import Listed, ListedFile, ListedFolder, ListedLink
 from .tar_reader import Kind
 
 _IMPLIED_MODE = 0o755
 
 
-class Node:
-    """One path that exists. For a folder, `layer` is the last layer that touched anything in it."""
+class Content:
+    """What is in a file, which may have several names."""
 
-    __slots__ = ("children", "cleared", "folds", "kind", "layer", "mode", "mtime_s", "size")
+    __slots__ = ("digest", "executable", "mtime_ns", "size")
+
+    def __init__(
+        self, *, size: int, executable: bool, mtime_ns: int, digest: FileDigest | str
+    ) -> None:
+        self.size = size
+        self.executable = executable
+        self.mtime_ns = mtime_ns
+        self.digest = digest
+
+
+class Node:
+    """One path that exists. For a folder, `layer` is the last layer that touched anything in it.
+
+    `content` and `target` are known of files and links, where a listing is wanted.
+    """
+
+    __slots__ = (
+        *("children", "cleared", "content", "folds", "kind"),
+        *("layer", "mode", "mtime_s", "size", "target"),
+    )
 
     def __init__(self, kind: Kind, layer: int, size: int = 0) -> None:
         self.kind = kind
@@ -24,6 +46,27 @@ class Node:
         self.cleared = 0  # the layer that last hid what lower layers have in here
         self.mode = 0
         self.mtime_s = 0.0
+        self.content: Content | None = None
+        self.target = ""
+
+    def listed(self) -> ListedFolder:
+        """Return what is in this folder; the digests are settled."""
+        children: dict[str, Listed] = {}
+        for name, child in self.children.items():
+            content = child.content
+            if child.kind is Kind.DIRECTORY:
+                children[name] = child.listed()
+            elif child.kind is Kind.SYMLINK:
+                children[name] = ListedLink(child.target)
+            elif content is not None:
+                digest = content.digest
+                children[name] = ListedFile(
+                    size=content.size,
+                    executable=content.executable,
+                    mtime_ns=content.mtime_ns,
+                    digest=digest if isinstance(digest, str) else digest.text,
+                )
+        return ListedFolder(children)
 
 
 class Tree:
@@ -53,9 +96,9 @@ class Tree:
         self._implied = implied
         self._layer = 0
         self._replace = True
-        self._root = Node(Kind.DIRECTORY, 0)
+        self.root = Node(Kind.DIRECTORY, 0)
         # The way to the folder of the last entry: archives keep a folder's entries together.
-        self._way: list[tuple[str, Folder, Node]] = [("", root, self._root)]
+        self._way: list[tuple[str, Folder, Node]] = [("", root, self.root)]
 
     def close(self) -> None:
         """Close all folders."""
@@ -69,7 +112,7 @@ class Tree:
 
     def find(self, parts: Parts) -> Node | None:
         """Return what is at a path, following nothing."""
-        node: Node | None = self._root
+        node: Node | None = self.root
         for part in parts:
             if node is None:
                 break

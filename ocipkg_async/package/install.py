@@ -12,19 +12,21 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import anyio
 from anyio import from_thread, to_thread
 
 from ..content import Downloader, Fetcher, fetch_bytes
 from ..errors import AlreadyExistsError, InvalidArgumentError, single_error, storage_errors
-from ..events import OnEvent, Warned, ignore
+from ..events import Action, OnEvent, Warned, ignore
 from ..spec import Descriptor, Manifest
 from .extract import Extractor, Mode
-from .layer_job import LayerJob
+from .kept_layers import kept_layers
+from .layer_job import CONCURRENT_LAYERS, LayerJob
 from .layer_plan import IMAGE_CONFIGS, LayerTask, Unpack, plan_unpack
 from .limits import UnpackLimits
+from .listing import ListedFolder
 from .merge import in_the_way, merge_tree
 from .staging import BACKUP, BLOBS, TREE, parents, partials_folder, staging_folder
 
@@ -94,8 +96,12 @@ async def unpack(
         mode=mode,
         unpack=unpack,
         keep_times=keep_times,
+        read_only=False,
         partial=partial,
         resume=resume,
+        concurrency=CONCURRENT_LAYERS,
+        listing=False,
+        action="unpack",
         on_event=on_event,
     )
     return await _own_task(functools.partial(_unpack, build, destination, overwrite=overwrite))
@@ -110,8 +116,12 @@ async def unpack_new(
     mode: Mode | None = None,
     unpack: Unpack = "auto",
     keep_times: bool = False,
+    read_only: bool = False,
     partial: Path | None = None,
     resume: bool = True,
+    concurrency: int = CONCURRENT_LAYERS,
+    before: Callable[[ListedFolder], None] | None = None,
+    action: Action = "unpack",
     on_event: OnEvent = ignore,
 ) -> UnpackReport:
     """Write the files of a package, image or artifact into a new folder, put in place by one rename.
@@ -126,10 +136,15 @@ async def unpack_new(
         mode: what is accepted; by default ``rootfs`` for images and ``artifact`` for all others.
         unpack: which titled layers become directories.
         keep_times: give files and folders the times of the archive.
-        partial: folder for large downloads until all of them arrived, which a later run goes on
+        read_only: nobody may write to the files; folders stay as they are.
+        partial: folder for large downloads until the files are in place, which a later run goes on
             with; None is ``.ocipkg-partial`` beside what is written, gone when all went well.
         resume: keep them when something fails. Without, nothing is left, and layers are removed as
             soon as they are unpacked.
+        concurrency: layers fetched at a time.
+        before: called in a worker thread with what was unpacked, before it is put in place, for
+            which it may make room. What it raises ends the work.
+        action: what events call it.
         on_event: progress.
 
     Raises:
@@ -144,14 +159,25 @@ async def unpack_new(
         mode=mode,
         unpack=unpack,
         keep_times=keep_times,
+        read_only=read_only,
         partial=partial,
         resume=resume,
+        concurrency=concurrency,
+        listing=before is not None,
+        action=action,
         on_event=on_event,
     )
-    return await _own_task(functools.partial(_unpack_new, build, folder))
+    return await _own_task(functools.partial(_unpack_new, build, folder, before))
 
 
-_Build = Callable[[Path, Path | None], Awaitable[UnpackReport]]
+class _Build(Protocol):
+    async def __call__(
+        self, staging: Path, occupied: Path | None, place: "_Place"
+    ) -> UnpackReport: ...
+
+
+_Place = Callable[[ListedFolder], None]
+"""Moves the finished tree to where it belongs, in a worker thread."""
 _T = TypeVar("_T")
 
 
@@ -175,29 +201,28 @@ async def _own_task(function: Callable[[], Awaitable[_T]]) -> _T:
 
 async def _unpack(build: _Build, destination: Path, *, overwrite: bool) -> UnpackReport:
     if not await _exists(destination):
-        return await _unpack_new(build, destination)
+        return await _unpack_new(build, destination, None)
     if not await to_thread.run_sync(destination.is_dir):
         raise AlreadyExistsError(f"{destination} is not a folder", hint="choose another folder")
     async with staging_folder(destination) as staging:
-        report = await build(staging, None if overwrite else destination)
-        move = functools.partial(
-            merge_tree,
-            staging / TREE,
-            destination,
-            backup=staging / BACKUP,
-            overwrite=overwrite,
-        )
-        await to_thread.run_sync(move)
-    return report
+
+        def place(_: ListedFolder) -> None:
+            merge_tree(staging / TREE, destination, backup=staging / BACKUP, overwrite=overwrite)
+
+        return await build(staging, None if overwrite else destination, place)
 
 
-async def _unpack_new(build: _Build, folder: Path) -> UnpackReport:
-    if await _exists(folder):
+async def _unpack_new(build: _Build, folder: Path, before: _Place | None) -> UnpackReport:
+    if before is None and await _exists(folder):
         raise _exists_error(folder)
     async with parents(folder.parent), staging_folder(folder.parent) as staging:
-        report = await build(staging, None)
-        await to_thread.run_sync(_put_in_place, staging / TREE, folder)
-    return report
+
+        def place(listing: ListedFolder) -> None:
+            if before is not None:
+                before(listing)
+            _put_in_place(staging / TREE, folder)
+
+        return await build(staging, None, place)
 
 
 async def _exists(path: Path) -> bool:
@@ -226,16 +251,21 @@ async def _build(
     manifest: Manifest,
     staging: Path,
     occupied: Path | None,
+    place: _Place,
     *,
     limits: UnpackLimits,
     mode: Mode | None,
     unpack: Unpack,
     keep_times: bool,
+    read_only: bool,
     partial: Path | None,
     resume: bool,
+    concurrency: int,
+    listing: bool,
+    action: Action,
     on_event: OnEvent,
 ) -> UnpackReport:
-    """Fetch and unpack everything into the staging folder's tree.
+    """Fetch and unpack everything into the staging folder's tree, and put that in its place.
 
     What is in the way in the folder `occupied` is told before anything is fetched, as far as the
     manifest tells the names.
@@ -256,6 +286,8 @@ async def _build(
         mode=plan.mode,
         limits=limits,
         keep_times=keep_times,
+        read_only=read_only,
+        listing=listing,
         check=from_thread.check_cancelled,
     )
 
@@ -263,28 +295,32 @@ async def _build(
         text = f"what arrived is kept in {folder}; run this again to go on"
         on_event(Warned(action="unpack", text=text))
 
-    with await to_thread.run_sync(start) as extractor:
-        async with AsyncExitStack() as stack:
-            partials = None
-            if resume and isinstance(fetcher, Downloader):
-                partials = await stack.enter_async_context(
-                    partials_folder(partial, staging.parent, on_left=left)
-                )
-            job = LayerJob(
+    async with AsyncExitStack() as stack:
+        partials = None
+        if resume and isinstance(fetcher, Downloader):
+            partials = await stack.enter_async_context(
+                partials_folder(partial, staging.parent, on_left=left)
+            )
+        # What arrived is kept until the files are in place.
+        kept = await stack.enter_async_context(kept_layers(partials))
+        with await to_thread.run_sync(start) as extractor:
+            await LayerJob(
                 fetcher,
                 plan.tasks,
                 staging / BLOBS,
                 extractor,
                 limits=limits,
-                partials=partials,
+                kept=kept,
+                concurrency=concurrency,
+                action=action,
                 on_event=on_event,
-            )
-            await job.run()
-        await to_thread.run_sync(extractor.finish)
+            ).run()
+            await to_thread.run_sync(extractor.finish)
+            found = await to_thread.run_sync(extractor.listing) if listing else ListedFolder()
+        await to_thread.run_sync(place, found)
         if extractor.special:
-            on_event(
-                Warned(action="unpack", text=f"{extractor.special} devices or FIFOs were left out")
-            )
+            text = f"{extractor.special} devices or FIFOs were left out"
+            on_event(Warned(action="unpack", text=text))
         return UnpackReport(
             files=extractor.files,
             bytes=extractor.bytes,

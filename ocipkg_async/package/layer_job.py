@@ -5,7 +5,7 @@ import shutil
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO
 
@@ -13,20 +13,24 @@ import anyio
 from anyio import from_thread, to_thread
 
 from ..content import BlobReader, Downloader, Fetcher, LocalFiles, Meter
-from ..content.files import PARTIAL_PREFIX, write_all
+from ..content.files import write_all
 from ..content.reader import BytesStream
 from ..errors import InvalidPackageError, UnsupportedError, single_error, storage_errors
-from ..events import OnEvent, Planned
+from ..events import Action, OnEvent, Planned
 from ..spec import Descriptor, Digest
 from .decompress import open_layer
 from .entry_names import split_name
 from .extract import Extractor
+from .kept_layers import KeptLayers
 from .layer_plan import LayerTask
 from .limits import Budget, UnpackLimits
 from .tar_reader import TarReader
 
 CONCURRENT_LAYERS = 4
 """Layers fetched at a time: enough to hide latency; a large blob uses several connections itself."""
+
+# Registries are asked for parts of blobs from some megabytes on; smaller ones are nothing to go on with.
+_WORTH_HOLDING_BYTES = 1 << 20
 
 _Key = tuple[Digest, int]
 
@@ -40,8 +44,10 @@ class LayerJob:
         blobs: an empty private folder for what is fetched.
         extractor: where the layers are applied.
         limits: how much they may need.
-        partials: folder for large downloads that a later run may go on with, of this user alone;
-            None: nothing is left for later runs. What arrived stays there until all of it did.
+        kept: where large downloads are, for a later run to go on with; None: nothing is left for
+            later runs.
+        concurrency: layers fetched at a time.
+        action: what events call it.
         on_event: progress.
     """
 
@@ -53,7 +59,9 @@ class LayerJob:
         extractor: Extractor,
         *,
         limits: UnpackLimits,
-        partials: Path | None,
+        kept: KeptLayers | None,
+        concurrency: int,
+        action: Action,
         on_event: OnEvent,
     ) -> None:
         self._fetcher = fetcher
@@ -61,7 +69,9 @@ class LayerJob:
         self._blobs = blobs
         self._extractor = extractor
         self._limits = limits
-        self._partials = partials
+        self._kept = kept
+        self._concurrency = concurrency
+        self._action: Action = action
         self._on_event = on_event
         self._uses = Counter(_key(task) for task in tasks)
         self._arrived = {key: anyio.Event() for key in self._uses}
@@ -76,8 +86,8 @@ class LayerJob:
         """
         blobs = {_key(task): task.descriptor for task in reversed(self._tasks)}
         total = sum(descriptor.size for descriptor in blobs.values())
-        self._on_event(Planned(action="unpack", total=total))
-        slots = anyio.CapacityLimiter(CONCURRENT_LAYERS)
+        self._on_event(Planned(action=self._action, total=total))
+        slots = anyio.CapacityLimiter(self._concurrency)
         with single_error():
             async with anyio.create_task_group() as group:
                 for key in self._arrived:  # in the order in which they are needed
@@ -88,11 +98,10 @@ class LayerJob:
         # Last: what became a file of the tree is of no use to a later run.
         for task in self._files:
             await self._present(self._add_file, task)
-        await to_thread.run_sync(self._remove_kept)
 
     async def _fetch(self, key: _Key, descriptor: Descriptor, slots: anyio.CapacityLimiter) -> None:
         async with slots:
-            meter = Meter(self._on_event, action="unpack", descriptor=descriptor)
+            meter = Meter(self._on_event, action=self._action, descriptor=descriptor)
             meter.started()
             self._paths[key] = await self._get(key, descriptor, meter)
             meter.finished()
@@ -108,7 +117,7 @@ class LayerJob:
             try:
                 await to_thread.run_sync(step, task)
             except _TakenError:
-                meter = Meter(self._on_event, action="unpack", descriptor=task.descriptor)
+                meter = Meter(self._on_event, action=self._action, descriptor=task.descriptor)
                 self._paths[key] = await self._get(key, task.descriptor, meter)
             else:
                 return
@@ -138,9 +147,8 @@ class LayerJob:
         """Let the store write a large blob to a file; return it, or None if the store did not."""
         if descriptor.data is not None or not isinstance(self._fetcher, Downloader):
             return None
-        if self._partials is not None:
-            # By its name it is removed with the unfinished ones, when nobody came back for it.
-            path = self._partials / f"{PARTIAL_PREFIX}{path.name}"
+        if self._kept is not None and descriptor.size >= _WORTH_HOLDING_BYTES:
+            path = await self._kept.hold(path.name)
         return path if await self._fetcher.download(descriptor, path, meter=meter) else None
 
     def _open(self, descriptor: Descriptor) -> AbstractAsyncContextManager[BlobReader]:
@@ -167,7 +175,8 @@ class LayerJob:
             with storage_errors(f"move {path} to {own}"), _taken(path):
                 shutil.move(path, own)
             path = self._paths[key] = own
-        self._extractor.add_file(task.path, path, move=self._used(task, path))
+        move = self._used(task, path)
+        self._extractor.add_file(task.path, path, move=move, digest=task.descriptor.digest)
 
     def _used(self, task: LayerTask, path: Path) -> bool:
         """Count a use of a blob; return whether its file is now free, and nobody else's."""
@@ -176,12 +185,7 @@ class LayerJob:
         return path.parent == self._blobs and not self._uses[key]
 
     def _is_kept(self, path: Path) -> bool:
-        return self._partials is not None and path.parent == self._partials
-
-    def _remove_kept(self) -> None:
-        for path in filter(self._is_kept, self._paths.values()):
-            with suppress(OSError):
-                path.unlink()
+        return self._kept is not None and path in self._kept.paths
 
     def _apply(self, task: LayerTask, path: Path) -> None:
         layer = task.role == "layer"

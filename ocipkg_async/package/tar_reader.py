@@ -71,10 +71,16 @@ class TarReader:
         self._left = 0  # bytes of the current entry's stored content not read yet
         self._padding = 0
         self._spans: tuple[Span, ...] = ()
+        self._size = 0
 
     def __iter__(self) -> Iterator[TarEntry]:
         while (entry := self._next()) is not None:
             yield entry
+
+    @property
+    def has_holes(self) -> bool:
+        """Whether the current file has holes, before its content was taken."""
+        return sum(length for _, length in self._spans) != self._size
 
     def pieces(self) -> Iterator[tuple[int, memoryview]]:
         """Yield the content of the current file: offset in the file, and at most 1 MiB of bytes.
@@ -140,6 +146,7 @@ class TarReader:
         if header.type == b"S" or extended.sparse_version:
             _check_spans(entry, spans, stored)
         self._spans, self._left, self._padding = spans, stored, padding
+        self._size = entry.size
         return entry
 
     def _sparse_map_10(self, stored: int) -> tuple[tuple[Span, ...], int]:
