@@ -80,13 +80,15 @@ async def build_crate(
         InvalidArgumentError: a glob names nothing, or cargo was told of several targets.
         InvalidPlatformError: the target is for no operating system that is known.
     """
-    output = BuildOutput(crate.id)
     flags = options.flags(crate, triple)
-    await _build_libraries(cargo, crate, flags, output)
-    native = output.native
+    # What a build does not make for its own sake is told too, as it lies among the dependencies.
+    made, programs = BuildOutput(crate.id), BuildOutput(crate.id)
+    await _build_libraries(cargo, crate, flags, made)
     if crate.has_executables:
-        await cargo.build(["build", "--bins", *flags], output)
-    libraries, executables = _files(output.artifacts)
+        await cargo.build(["build", "--bins", *flags], programs)
+    libraries = _libraries(made.artifacts)
+    executables = _executables(programs.artifacts)
+    out_dir = made.out_dir or programs.out_dir
     if not libraries and not executables:
         raise InvalidPackageError(
             f"cargo made nothing of {crate.name} that can be packed",
@@ -98,8 +100,8 @@ async def build_crate(
         lambda: join_named(
             libraries,
             executables,
-            find_headers(crate.folder, (*settings.headers, *headers), out_dir=output.out_dir),
-            find_files(crate.folder, settings.files, out_dir=output.out_dir),
+            find_headers(crate.folder, (*settings.headers, *headers), out_dir=out_dir),
+            find_files(crate.folder, settings.files, out_dir=out_dir),
         )
     )
     return BuiltCrate(
@@ -107,9 +109,9 @@ async def build_crate(
         platform=Platform.from_target_triple(triple),
         triple=triple,
         link=settings.link.metadata(
-            system_libraries=native.libraries, frameworks=native.frameworks
+            system_libraries=made.native.libraries, frameworks=made.native.frameworks
         ),
-        unknown=native.unknown,
+        unknown=made.native.unknown,
     )
 
 
@@ -125,18 +127,18 @@ async def _build_libraries(
         await cargo.build(["build", "--lib", *flags], output)
 
 
-def _files(artifacts: Sequence[Artifact]) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Return libraries and programs, by their names in the package.
+def _libraries(artifacts: Sequence[Artifact]) -> dict[str, Path]:
+    """Return libraries by their names in the package: at its root, where ocipkg looks for them."""
+    return {file_name(path): Path(path) for one in artifacts for path in one.libraries}
 
-    Libraries lie at its root, where ocipkg looks for them.
-    """
-    libraries = {file_name(path): Path(path) for one in artifacts for path in one.libraries}
-    executables = {
+
+def _executables(artifacts: Sequence[Artifact]) -> dict[str, Path]:
+    """Return programs by their names in the package."""
+    return {
         f"bin/{file_name(one.executable)}": Path(one.executable)
         for one in artifacts
         if one.executable and one.target.is_executable
     }
-    return libraries, executables
 
 
 def _triple(workspace: Workspace, paths: Sequence[Path]) -> str | None:

@@ -29,7 +29,10 @@ class Cargo:
 
     def __init__(self, on_output: OnOutput = ignore_output, *, color: bool = False) -> None:
         self._on_output = on_output
-        self._environ = {"CARGO_TERM_COLOR": "always"} if color else {}
+        # Incremental builds name the members of a static library at random.
+        self._environ = {"CARGO_INCREMENTAL": os.environ.get("CARGO_INCREMENTAL", "0")}
+        if color:
+            self._environ["CARGO_TERM_COLOR"] = "always"
         self._said: list[str] = []
 
     async def output(self, arguments: list[str]) -> bytes:
