@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from ..content import ReferrersLister
+from ..content import ReferrersLister, run_in_thread
 from ..errors import UnsupportedError
+from ..package import PackageFile, list_files, list_folder
 from ..registry import catalog
 from ..spec import Descriptor, Platform, Reference
 from .inspection import Inspection, inspect
-from .open_client import OpenClient, to_platform, to_target
+from .open_client import OpenClient, to_platform, to_reference, to_target
 
 
 class LookingVerbs(OpenClient):
@@ -27,20 +28,73 @@ class LookingVerbs(OpenClient):
             return await self._chosen(store, root, wanted)
 
     async def inspect(
-        self, target: str | Reference, *, platform: str | Platform | None = None
+        self,
+        target: str | Reference,
+        *,
+        platform: str | Platform | None = None,
+        installed: bool = False,
     ) -> Inspection:
         """Read the document a target points to.
 
+        Args:
+            target: what to look at.
+            platform: the manifest for this platform; None is the index, where it is one.
+            installed: `target` is the reference of an installed package; no registry is asked.
+
         Raises:
-            NotFoundError: there is no such thing.
+            NotFoundError: there is no such thing, or it is not installed.
             IntegrityError, InvalidDocumentError: the document is broken.
             RegistryError, TransportError: the registry refused, or could not be reached.
         """
         wanted = to_platform(platform)
+        max_bytes = self.options.max_manifest_bytes
+        if installed:
+            local = await self.local_store()
+            async with local.reading():
+                package = await local.find(to_reference(target), wanted)
+                return await inspect(
+                    local.layout, package.descriptor, target=str(target), max_bytes=max_bytes
+                )
         async with self._stores.opened(await to_target(target)) as (store, root):
             chosen = await self._chosen(store, root, wanted)
-            return await inspect(
-                store, chosen, target=str(target), max_bytes=self.options.max_manifest_bytes
+            return await inspect(store, chosen, target=str(target), max_bytes=max_bytes)
+
+    async def files(
+        self,
+        target: str | Reference,
+        *,
+        platform: str | Platform | None = None,
+        installed: bool = False,
+    ) -> list[PackageFile]:
+        """List the files of a package, image or artifact, without unpacking it.
+
+        The archives themselves are read, layer by layer, not what the package says of them; nothing
+        is told of a layer that was not verified. Of an installed package its folder is listed.
+
+        Args:
+            target: what to look at.
+            platform: which manifest of an index; None is the host's.
+            installed: `target` is the reference of an installed package; no registry is asked.
+
+        Raises:
+            NotFoundError: there is no such thing, or it is not installed.
+            IntegrityError, InvalidDocumentError: the content is broken.
+            InvalidPackageError: a layer is no valid archive, or holds more than the limits allow.
+            UnsupportedError: a layer of a kind that is not supported.
+            RegistryError, TransportError, StorageError: the registry or the disk refused.
+        """
+        wanted = to_platform(platform)
+        if installed:
+            local = await self.local_store()
+            async with local.reading():
+                package = await local.find(to_reference(target), wanted)
+                return await run_in_thread(list_folder, package.path)
+        async with self._stores.opened(await to_target(target)) as (store, root):
+            return await list_files(
+                store,
+                await self._select(store, root, wanted),
+                limits=self.options.limits,
+                on_event=self._on_event,
             )
 
     async def referrers(

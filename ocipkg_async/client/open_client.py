@@ -8,14 +8,15 @@ from typing import Self
 from ..content import ReadStore, Store, select_manifest
 from ..copy import CopyReport, copy_graph
 from ..errors import ClosedError, InvalidArgumentError, InvalidPlatformError
-from ..events import Action, OnEvent, ignore
+from ..events import Action, OnEvent, Warned, ignore
 from ..layout import ArchiveWriter
 from ..registry import Repository
-from ..spec import Descriptor, Manifest, Platform, Reference
+from ..spec import Descriptor, Manifest, Platform, Reference, media_types
 from ..store import LocalStore
 from ..transport import CredentialFiles, CredentialProvider, Transport
 from .opening import Stores
 from .options import ClientOptions
+from .platform_check import platform_doubt
 from .target import Target
 
 
@@ -89,9 +90,14 @@ class OpenClient:
     async def _select(
         self, store: ReadStore, root: Descriptor, platform: Platform | None
     ) -> Manifest:
-        return await select_manifest(
+        manifest = await select_manifest(
             store, root, platform, max_bytes=self.options.max_manifest_bytes
         )
+        if platform is not None and not media_types.is_index(root.media_type):
+            doubt = await platform_doubt(store, manifest, platform)
+            if doubt is not None:
+                self._on_event(Warned(action="verify", descriptor=root.plain(), text=doubt))
+        return manifest
 
     async def _chosen(
         self, store: ReadStore, root: Descriptor, platform: Platform | None

@@ -5,7 +5,13 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 from ..content import ReadStore, Store, StreamPusher
-from ..errors import InvalidArgumentError, InvalidReferenceError, NotFoundError
+from ..errors import (
+    InvalidArgumentError,
+    InvalidReferenceError,
+    NotFoundError,
+    RegistryError,
+    TransportError,
+)
 from ..layout import ArchiveReader, ArchiveWriter, Layout
 from ..layout.names import as_digest, find
 from ..registry import RegistryMemory, Repository
@@ -94,7 +100,16 @@ class Stores:
         if target.reference is not None:
             reference = target.reference.with_default_tag()
             repository = self.repository(reference)
-            yield repository, await repository.resolve(reference.selector)
+            try:
+                root = await repository.resolve(reference.selector)
+            except (NotFoundError, RegistryError, TransportError) as error:
+                if target.guessed:
+                    error.hint = (
+                        f"it was taken for a repository, since there is no file or folder of this"
+                        f" name{f'; {error.hint}' if error.hint else ''}"
+                    )
+                raise
+            yield repository, root
         else:
             async with self.local(target) as store:
                 yield store, (await entries(store, target, single=True))[0]

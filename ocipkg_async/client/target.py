@@ -5,7 +5,7 @@ path that exists is recognised as one of the latter two. Opening what it names i
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self
 
@@ -34,12 +34,14 @@ class Target:
         reference: the reference, for a registry.
         path: the folder or file, for a layout or archive.
         name: the name inside a layout or archive, or None.
+        guessed: the text names no registry, and could be a path that is not there.
     """
 
     kind: Kind
     reference: Reference | None = None
     path: Path | None = None
     name: str | None = None
+    guessed: bool = field(default=False, compare=False)
 
     @classmethod
     async def parse(cls, text: str, *, output: bool = False) -> Self:
@@ -76,7 +78,8 @@ class Target:
             )
         elif _looks_like_path(text):
             raise NotFoundError(f"there is no file or folder {text}", hint="check the path")
-        return cls(kind="registry", reference=_reference(text, output=output))
+        reference = _reference(text, output=output)
+        return cls(kind="registry", reference=reference, guessed=_is_guessed(text, reference))
 
     @property
     def names(self) -> list[str]:
@@ -117,6 +120,11 @@ def _is_full_reference(text: str) -> bool:
     except InvalidReferenceError:
         return False
     return True
+
+
+def _is_guessed(text: str, reference: Reference) -> bool:
+    """Whether a text without registry is a reference only because no path of this name exists."""
+    return ":" not in text and not _is_full_reference(text) and reference.digest is None
 
 
 def _uncompressed(path: Path) -> Path:

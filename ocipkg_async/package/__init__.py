@@ -5,6 +5,7 @@ from .artifact_file import ArtifactFile
 from .builder import pack, source_date_epoch
 from .compress import Compression
 from .extract import Mode
+from .file_list import FileKind, PackageFile, list_files, list_folder
 from .formats import PackageFormat
 from .install import UnpackReport, unpack, unpack_new
 from .layer_plan import Unpack
@@ -17,14 +18,18 @@ from .runnable import push_runnable
 __all__ = [
     "ArtifactFile",
     "Compression",
+    "FileKind",
     "LayerInfo",
     "Mode",
+    "PackageFile",
     "PackageFormat",
     "ProjectMetadata",
     "RunConfig",
     "Unpack",
     "UnpackLimits",
     "UnpackReport",
+    "list_files",
+    "list_folder",
     "pack",
     "push_artifact",
     "push_runnable",

@@ -12,7 +12,15 @@ from ..copy import CopyReport
 from ..errors import ClosedError, InvalidArgumentError
 from ..events import OnEvent, ignore
 from ..native import LibraryKind, Linkage, LinkMetadata
-from ..package import ArtifactFile, Compression, PackageFormat, RunConfig, Unpack, UnpackReport
+from ..package import (
+    ArtifactFile,
+    Compression,
+    PackageFile,
+    PackageFormat,
+    RunConfig,
+    Unpack,
+    UnpackReport,
+)
 from ..package.cargo import CargoOptions, OnOutput, ignore_output
 from ..spec import Descriptor, Platform, Reference
 from ..store import LockFile, Package, Problem, Pruned
@@ -341,10 +349,26 @@ class Client:
         return self._bridge.call(self._client.resolve, target, platform=platform)
 
     def inspect(
-        self, target: str | Reference, *, platform: str | Platform | None = None
+        self,
+        target: str | Reference,
+        *,
+        platform: str | Platform | None = None,
+        installed: bool = False,
     ) -> Inspection:
         """Read the document a target points to."""
-        return self._bridge.call(self._client.inspect, target, platform=platform)
+        return self._bridge.call(
+            self._client.inspect, target, platform=platform, installed=installed
+        )
+
+    def files(
+        self,
+        target: str | Reference,
+        *,
+        platform: str | Platform | None = None,
+        installed: bool = False,
+    ) -> list[PackageFile]:
+        """List the files of a package, image or artifact, without unpacking it."""
+        return self._bridge.call(self._client.files, target, platform=platform, installed=installed)
 
     def referrers(
         self, target: str | Reference, *, artifact_type: str | None = None
