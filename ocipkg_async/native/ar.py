@@ -63,7 +63,7 @@ def read_archive(window: Window, read: Callable[[Window], Binary | None]) -> Bin
 def _members(window: Window) -> Iterator[Window]:
     position = len(MAGIC)
     for _ in range(_MOST_MEMBERS):
-        if position + _HEADER_BYTES > window.size:
+        if position >= window.size:
             return
         header = window.read(position, _HEADER_BYTES)
         text = header[48:58].strip()
