@@ -41,6 +41,9 @@ ASKABLE = frozenset({408, 416, 429, 499, *range(500, 600)})
 # What a gateway says that did not wait for the end, or lost it.
 _ANSWER_LOST = frozenset({502, 504})
 _NO_METHOD = frozenset({405, 415, 501})
+# What gateways say that let no PATCH through. To one that begins a session it can mean little else.
+_BARRED = frozenset({400, 403})
+_LENGTH_REQUIRED = 411
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +128,7 @@ class Refused(Enum):
     PATCH = auto()
     WHOLE = auto()
     LENGTH = auto()
+    UNSIZED = auto()
 
 
 def refusal(error: OCIError, *, length: int, first: bool = False) -> Refused | None:
@@ -139,6 +143,10 @@ def refusal(error: OCIError, *, length: int, first: bool = False) -> Refused | N
         return None
     if error.status in _NO_METHOD:
         return {"PATCH": Refused.PATCH, "PUT": Refused.WHOLE}.get(error.method)
+    if error.method == "PATCH" and error.status == _LENGTH_REQUIRED:
+        return Refused.UNSIZED
+    if error.method == "PATCH" and error.status in _BARRED and first:
+        return Refused.PATCH
     # 416 is said to a chunk in the wrong place, too.
     means_length = _says_too_large(error) or (first and length > _SMALLER[0])
     too_large = error.status == 413 or (error.status == 416 and means_length)

@@ -19,6 +19,7 @@ from .plan import (
     SESSION_LOST,
     STREAM,
     WHOLE,
+    Refused,
     learn,
     refusal,
 )
@@ -79,7 +80,9 @@ async def send_stream(
                 if digest is not None and (wrong := mismatch(error, digest)) is not None:
                     raise wrong from error
                 forms += 1
-                if forms < MAX_FORMS and _has_other_form(endpoint, sent, error, chunk=chunk):
+                if forms < MAX_FORMS and _has_other_form(
+                    endpoint, sent, error, chunk=chunk, first=not opened.session.offset
+                ):
                     continue
                 if not sent.reopenable or not await transport.again(
                     budget, error, action="upload", also=SESSION_LOST
@@ -104,7 +107,7 @@ def _chunk_bytes(
 
 
 def _has_other_form(
-    endpoint: Endpoint, sent: SentSource, error: OCIError, *, chunk: int | None
+    endpoint: Endpoint, sent: SentSource, error: OCIError, *, chunk: int | None, first: bool
 ) -> bool:
     """Learn from a refusal; return whether another try has another form.
 
@@ -114,9 +117,12 @@ def _has_other_form(
     """
     learned = endpoint.memory.capabilities
     length = chunk or max(1, sent.read_bytes)
-    what = refusal(error, length=length)
+    what = refusal(error, length=length, first=first)
     if what is None or (isinstance(error, RegistryError) and error.method == "PUT"):
         return False
+    if what is Refused.UNSIZED and chunk is None:
+        learned.learn(STREAM, supported=False)
+        return sent.reopenable
     other = learn(what, error, length=length, learned=learned)
     if chunk is None:
         learned.learn(STREAM, supported=False)

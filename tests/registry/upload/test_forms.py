@@ -118,6 +118,36 @@ async def test_all_repositories_of_a_client_know_what_one_learnt() -> None:
         assert server.count("PATCH") == 1
 
 
+async def test_a_stream_gets_a_length_where_one_is_required(embedded: EmbeddedRegistry) -> None:
+    refuse = Refuse(status=411, read_body=True, when=When(method="PATCH", path="/uploads/"))
+    descriptor, data = blob(17 * MIB)
+    async with FaultyProxy(embedded.host, refuse) as proxy, opened(proxy.host) as repository:
+        assert await repository.push_stream(BLOB, Unsized(data)) == descriptor
+        assert await read(repository, descriptor) == data
+        assert sent(proxy)[-2:] == [("PATCH", 16 * MIB), ("PUT", MIB)]
+        for seed in (1, 2):
+            await repository.push_stream(BLOB, Unsized(blob(300_000, seed)[1]))
+    assert sent(proxy)[-4:] == [("POST", 0), ("PUT", 300_000)] * 2
+
+
+@pytest.mark.parametrize("status", [400, 403])
+@pytest.mark.parametrize("chunk_bytes", [None, 1000])
+async def test_a_gateway_that_lets_no_patch_through(
+    embedded: EmbeddedRegistry, status: int, chunk_bytes: int | None
+) -> None:
+    refuse = Refuse(status=status, read_body=True, when=PATCH)
+    async with (
+        FaultyProxy(embedded.host, refuse) as proxy,
+        opened(proxy.host, chunk_bytes=chunk_bytes) as repository,
+    ):
+        descriptor, data = blob(3500)
+        assert await repository.push_stream(BLOB, Unsized(data)) == descriptor
+        assert await read(repository, descriptor) == data
+        descriptor, data = await push_blob(repository, 4500)
+        assert await read(repository, descriptor) == data
+    assert proxy.hits == {f"refuse {status}": 1}
+
+
 @pytest.mark.parametrize("size", [0, 1, 300_000])
 async def test_streams_go_whole_where_there_is_no_patch(size: int) -> None:
     descriptor, data = blob(size)
