@@ -41,6 +41,7 @@ _HEADER = "# Written by ocipkg-async: commit it, do not edit it."
 _ANY = "any"
 # What no reader of ours can ask for is kept as what `select` never chooses.
 _NEVER = "unknown/unknown"
+_SECOND = f"{_NEVER}/again"
 _BROKEN = (
     "take it from version control again, or remove it and lock anew; in a merge, keep the blocks"
     " of both sides"
@@ -73,14 +74,11 @@ class LockedPackage:
         found: dict[str, Offered] = {}
         for platform, manifest in offered:
             key = _key(platform)
-            # A second one tells at least that there is a choice.
-            key = _NEVER if key in found else key
+            if key in found and len(found) == 1:
+                key = _SECOND  # that there is a choice counts as well
             found.setdefault(key, (_platform(key), manifest))
-        return cls(
-            reference=reference.with_default_tag(),
-            digest=digest,
-            platforms=tuple(found.values()),
-        )
+        full = reference.with_default_tag()
+        return cls(reference=full, digest=digest, platforms=tuple(found.values()))
 
     @property
     def manifests(self) -> dict[str, Digest]:

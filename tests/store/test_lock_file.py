@@ -118,6 +118,7 @@ def test_manifest_is_for_every_platform() -> None:
 @example(["darwin/arm64"], None)
 @example(["darwin/arm64", "darwin/arm64"], None)
 @example(["darwin/arm64", "unknown/unknown"], None)
+@example(["unknown/unknown", "unknown/unknown"], None)
 def test_choice_is_that_of_the_index(offered: list[str | None], wanted: str | None) -> None:
     entries = [
         Descriptor(
