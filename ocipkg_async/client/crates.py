@@ -232,7 +232,8 @@ class CrateVerbs(OpenClient):
         outputs = [Path(workspace.target_directory)]
         if target is not None and target.path is not None:
             outputs.append(target.path)
-        revision = await read_revision(Path(crate.manifest_path), outputs=outputs)
+        lock = Path(workspace.workspace_root, "Cargo.lock")
+        revision = await read_revision(Path(crate.manifest_path), outputs=outputs, lock=lock)
         check_clean(crate, revision, allow_dirty=allow_dirty)
         return _Job(
             cargo=cargo,

@@ -16,7 +16,9 @@ _ENVIRON = {
 }
 
 
-async def read_revision(manifest: Path, *, outputs: Sequence[Path] = ()) -> Revision | None:
+async def read_revision(
+    manifest: Path, *, outputs: Sequence[Path] = (), lock: Path | None = None
+) -> Revision | None:
     """Return the state of the repository that a manifest is in; None without git or a repository.
 
     All of the repository counts, since a crate may use all of it: changes of files that git knows,
@@ -25,6 +27,8 @@ async def read_revision(manifest: Path, *, outputs: Sequence[Path] = ()) -> Revi
     Args:
         manifest: path of a Cargo.toml. One that git ignores is in no repository.
         outputs: files and folders that building writes, which do not count.
+        lock: a Cargo.lock, which does not count either where git does not know it: cargo writes
+            one where there is none.
 
     Raises:
         NotFoundError: git refuses, and says why; or there is a repository, and no git.
@@ -45,17 +49,19 @@ async def read_revision(manifest: Path, *, outputs: Sequence[Path] = ()) -> Revi
     if (await _git(folder, "check-ignore", "-q", "--", manifest.name))[0] is not None:
         return None
     commit, _ = await _git(folder, "rev-parse", "--verify", "--quiet", "HEAD")
-    excluded = await run_in_thread(_excluded, Path(top), outputs)
-    return Revision(commit=commit, changes=await _changes(top, excluded))
+    excluded = await run_in_thread(_inside, Path(top), outputs)
+    written = await run_in_thread(_inside, Path(top), [lock] if lock else [])
+    return Revision(commit=commit, changes=await _changes(top, excluded, written))
 
 
 def _has_repository(manifest: Path) -> bool:
     return any((folder / ".git").exists() for folder in manifest.parents)
 
 
-async def _changes(top: str, excluded: Sequence[str]) -> tuple[str, ...]:
+async def _changes(top: str, excluded: Sequence[str], written: Sequence[str]) -> tuple[str, ...]:
+    pathspecs = [f":(exclude,literal){path}" for path in excluded]
     status, reason = await _git(
-        top, "status", "--porcelain", "-z", "--untracked-files=all", "--", ".", *excluded
+        top, "status", "--porcelain", "-z", "--untracked-files=all", "--", ".", *pathspecs
     )
     if status is None:
         raise NotFoundError(
@@ -64,18 +70,17 @@ async def _changes(top: str, excluded: Sequence[str]) -> tuple[str, ...]:
     found: list[str] = []
     entries = iter(status.split("\0"))
     for entry in entries:
-        if entry:
+        if entry and not (entry.startswith("?? ") and entry[3:] in written):
             found.append(entry[3:].encode(errors="replace").decode())
             if "R" in entry[:2] or "C" in entry[:2]:
                 next(entries, None)  # what it was called before
     return tuple(found)
 
 
-def _excluded(top: Path, outputs: Sequence[Path]) -> list[str]:
-    """Return the pathspecs that leave out what lies in the repository of `outputs`; blocking."""
-    real = [Path(os.path.realpath(path)) for path in outputs]
-    inside = [path for path in real if path.is_relative_to(top) and path != top]
-    return [f":(exclude,literal){path.relative_to(top).as_posix()}" for path in inside]
+def _inside(top: Path, paths: Sequence[Path]) -> list[str]:
+    """Return the paths that lie in a repository, relative to it; blocking."""
+    real = [Path(os.path.realpath(path)) for path in paths]
+    return [path.relative_to(top).as_posix() for path in real if top in path.parents]
 
 
 async def _git(folder: str, *arguments: str) -> tuple[str | None, str]:

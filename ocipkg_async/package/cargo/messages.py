@@ -117,7 +117,7 @@ class BuildOutput:
             return None
         if text.startswith(_NATIVE_HEADING):
             return None
-        return (message.message.rendered or text).rstrip("\n")
+        return (message.message.rendered or text).removesuffix("\n")
 
 
 def file_name(path: str) -> str:
