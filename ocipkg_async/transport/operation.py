@@ -327,6 +327,8 @@ class Operation:
     def _failed(self, hop: Hop, response: Response, error: OCIError) -> FailedError:
         options, status = self._parts.options, response.status
         authorization = self._authorization_for(hop)
+        if status == 404:  # which may be said of what strangers may not see
+            self._tell_of_refusal(hop)
         if authorization is not None and isinstance(error, RegistryError):
             error = explained(error, registry=self._request.registry, reason=authorization.refusal)
         failure = failure_of(error) if isinstance(error, RegistryError) else None

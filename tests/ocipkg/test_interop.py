@@ -7,14 +7,15 @@ import json
 import shutil
 import subprocess
 import tarfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from client.trees import contents, make_tree
+from ocipkg.conftest import FILES
 from ocipkg.rust import V0, V1, Rust, rust_name
-from ocipkg_async import Client, ClientOptions
+from ocipkg_async import Client
 from ocipkg_async.content import BytesSource
 from ocipkg_async.package import PackageFormat
 from ocipkg_async.spec import EMPTY, EMPTY_JSON, Descriptor, Manifest, media_types
@@ -23,7 +24,6 @@ from registries import RunningRegistry
 
 pytestmark = pytest.mark.interop
 
-FILES = {"libfoo.a": b"objects" * 1000, "include/foo.h": b"int foo(void);\n"}
 BY_PROGRAM: dict[str, PackageFormat] = {V1: "ocipkg-v1", V0: "ocipkg-v0"}
 
 
@@ -40,19 +40,8 @@ def new(tmp_path: Path) -> Rust:
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return make_tree(tmp_path / "source", FILES)
-
-
-@pytest.fixture
 def name(plain_registry: RunningRegistry, repository_name: str) -> str:
     return rust_name(plain_registry, repository_name)
-
-
-@pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[Client]:
-    async with Client(ClientOptions(store=tmp_path / "store")) as client:
-        yield client
 
 
 # --- what they make ----------------------------------------------------------------------------

@@ -13,8 +13,6 @@ AGAIN_AFTER_S = 300.0
 """Token servers in trouble refuse good credentials, too; a service is not to do without for good."""
 _MAX_KEPT = 4096
 """One for each registry, or repository, that refused; a mirror sees many."""
-_NOT_FOR_ALL = frozenset({401, 403, 404})
-"""What registries answer to strangers; some say that there is nothing."""
 
 
 class Refusals:
@@ -70,9 +68,8 @@ def explained(error: RegistryError, *, registry: str, reason: str) -> RegistryEr
         registry: its name.
         reason: why no credential was sent; empty where that is not so.
     """
-    if not reason or error.status not in _NOT_FOR_ALL:
+    if not reason or error.status not in {401, 403}:
         return error
     error.args = (f"{error}; no credential was sent, because {reason}",)
-    if error.status != 404:  # else it may just not be there
-        error.hint = advice(registry)
+    error.hint = advice(registry)
     return error
