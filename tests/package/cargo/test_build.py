@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from client.trees import contents, everything
-from ocipkg_async import Client, ClientOptions
+from ocipkg_async import Client, ClientOptions, sync
 from ocipkg_async.client import CratePackage
 from ocipkg_async.content import fetch_bytes, fetch_document
 from ocipkg_async.errors import (
@@ -27,6 +27,7 @@ from ocipkg_async.layout import ArchiveReader
 from ocipkg_async.package.cargo import CargoOptions
 from ocipkg_async.spec import Index, Manifest, Platform
 from package.cargo.crates import PROFILES, append, bare_source, make, make_static, manifest
+from package.cargo.processes import is_running
 from package.cargo.repository import commit_all
 from peers import require
 
@@ -418,6 +419,15 @@ async def test_cancelled_amidst_a_build(client: Client, tmp_path: Path) -> None:
                 await anyio.sleep(0.05)
             group.cancel_scope.cancel()
         pid = int((folder / "started").read_text())
-        while Path(f"/proc/{pid}/exe").exists():  # noqa: ASYNC110 - until it is adopted
+        while is_running(pid):  # noqa: ASYNC110 - until it is adopted
             await anyio.sleep(0.01)
     assert not output.exists()
+
+
+def test_blocking_client(tmp_path: Path) -> None:
+    folder = make_static(tmp_path / "crate")
+    said: list[str] = []
+    with sync.Client(ClientOptions(store=tmp_path / "store")) as client:
+        built = client.cargo_build(name=NAME, options=options(folder), on_output=said.append)
+        assert client.tags(built.target) == [NAME]
+    assert any("Compiling foo" in text for text in said)

@@ -1,6 +1,6 @@
 """Programs that are run: what they print, how they end, and that nothing of them is left."""
 
-import os
+import asyncio
 import signal
 import sys
 from pathlib import Path
@@ -10,6 +10,7 @@ import pytest
 
 from ocipkg_async.errors import NotFoundError, UnsupportedError
 from ocipkg_async.package.cargo.program import Lines, run_program
+from package.cargo.processes import is_running
 
 
 async def run(*command: str, **environ: str) -> tuple[int, list[bytes], list[bytes]]:
@@ -52,15 +53,6 @@ async def test_no_such_program(tmp_path: Path) -> None:
         assert caught.value.hint == "none"
 
 
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123
-        return stat.read().rpartition(")")[2].split()[0] != "Z"  # a zombie has ended
-
-
 _WITH_CHILD = """
 import subprocess, sys
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
@@ -72,8 +64,6 @@ child.wait()
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize("how", ["anyio", "asyncio", "callback"])
 async def test_nothing_is_left_of_a_cancelled_run(how: str) -> None:
-    import asyncio
-
     pids: list[int] = []
     scope = anyio.CancelScope()
     task: list[asyncio.Task[None]] = []
