@@ -7,7 +7,6 @@ verified.
 
 import os
 import stat
-from concurrent.futures import CancelledError
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,11 +201,7 @@ def _read_layer(reader: BlobReader, task: LayerTask, budget: _Budget) -> list[Pa
     """Read an archive to its end, in a worker thread; None if it is not one of a folder."""
 
     def read(max_bytes: int) -> bytes:
-        try:
-            return from_thread.run(reader.read, max_bytes)
-        except CancelledError:
-            from_thread.check_cancelled()  # raises what it is in a task
-            raise
+        return from_thread.run(reader.read, max_bytes)
 
     # What marks a directory is its annotation, whatever its media type.
     media_type = task.descriptor.media_type if task.role == "layer" else None

@@ -215,6 +215,16 @@ async def test_nothing_is_told_of_a_layer_with_wrong_bytes(
         await list_files(store, manifest)
 
 
+async def test_wrong_bytes_are_the_reason_also_where_they_break_the_archive(
+    store: ReadingStore,
+) -> None:
+    # The archive is refused in the first of several pieces, long before its digest is known.
+    manifest = await store.package(gzip.compress(FILES + os.urandom(4 * MIB)))
+    store.swapped[manifest.layers[0].digest] = os.urandom(manifest.layers[0].size)
+    with pytest.raises(IntegrityError):
+        await list_files(store, manifest)
+
+
 async def test_a_layer_that_was_packed_broken(store: ReadingStore) -> None:
     for broken in (gzip.compress(FILES)[:-20], gzip.compress(FILES[:700]), b"text"):
         with pytest.raises(InvalidPackageError):
@@ -247,10 +257,12 @@ async def test_limits_hold(store: ReadingStore, limits: UnpackLimits) -> None:
 @pytest.mark.parametrize("by_scope", [True, False])
 async def test_it_can_be_cancelled_while_it_waits_for_more(by_scope: bool) -> None:
     waiting = anyio.Event()
+    tar = raw.archive(raw.file(b"a", b"1"), raw.file(b"big", os.urandom(4 * MIB)))
+    content = gzip.compress(tar, 0)
 
     class Stuck:
         def __init__(self) -> None:
-            self.data = gzip.compress(os.urandom(MIB))
+            self.data = content[: 3 * MIB]
 
         async def read(self, max_bytes: int, /) -> bytes:
             if not self.data:
@@ -265,8 +277,7 @@ async def test_it_can_be_cancelled_while_it_waits_for_more(by_scope: bool) -> No
             yield BlobReader(Stuck(), descriptor)
 
     store = StuckStore()
-    tar = raw.archive(raw.file(b"big", bytes(2 * MIB)))
-    manifest = await store.package(gzip.compress(tar, 0))
+    manifest = await store.package(content)
     if by_scope:
         async with anyio.create_task_group() as group:
             group.start_soon(list_files, store, manifest)
