@@ -28,9 +28,10 @@ def build(folder: Path, *, cc: str, ar: str) -> Path:
     _run(ar, "rcs", out / "lib/libhello.a", objects["hello"])
     _run(ar, "rcs", out / "lib/libhello_base.a", objects["base"])
     # Without a SONAME, as Rust makes them.
+    _run(cc, "-shared", objects["base"], "-lm", "-o", out / "lib/libhello_base.so")
     _run(
-        *(cc, "-shared", objects["shared"], objects["base"], "-lm"),
-        *("-o", out / "lib/libhello.so"),
+        *(cc, "-shared", objects["shared"], f"-L{out / 'lib'}", "-lhello_base"),
+        *("-Wl,-rpath,$ORIGIN", "-o", out / "lib/libhello.so"),
     )
     return out
 
@@ -43,7 +44,6 @@ def linkage(
     platform: Platform | None = None,
 ) -> Linkage:
     """Return how to link what was built, with the values that its author would give."""
-    names = ("hello", "hello_base") if kind == "static" else ("hello",)
     suffix = "a" if kind == "static" else "so"
     return Linkage(
         name="hello",
@@ -52,7 +52,8 @@ def linkage(
         path=folder,
         platform=platform or Platform.host(),
         libraries=tuple(
-            Library(name=name, kind=kind, path=folder / f"lib/lib{name}.{suffix}") for name in names
+            Library(name=name, kind=kind, path=folder / f"lib/lib{name}.{suffix}")
+            for name in ("hello", "hello_base")
         ),
         include=(folder / "include",),
         defines=(f"HELLO_GREETING={greeting}",),

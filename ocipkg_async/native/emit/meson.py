@@ -1,7 +1,8 @@
 """A subproject for Meson, which overrides the dependency of the package's name.
 
-``subproject('foo')`` finds the folder also where it was made while Meson runs, and from then on
-``dependency('foo')`` is this package.
+After ``subproject('foo')``, ``dependency('foo')`` is this package. Meson looks for folders below
+``subprojects`` when it starts: one that ``run_command`` makes needs a ``foo.wrap`` beside it, which
+says ``directory = foo`` in its section ``[wrap-file]``.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""An extension module that links a C library from a registry.
+"""An extension module that links two libraries from a registry.
 
 python setup.py build_ext --inplace && python -c 'import consumer; print(consumer.root(27))'
 
@@ -6,14 +6,23 @@ A project that is built with pip names ocipkg-async under ``requires`` of ``[bui
 """
 
 import os
+from pathlib import Path
 
 from setuptools import Extension, setup
 
 from ocipkg_async.link import compile_arguments, link, link_arguments
 
-PACKAGE = os.environ.get("HELLO_PACKAGE", "ghcr.io/example/hello:1.2.0")
+REGISTRY = os.environ.get("REGISTRY", "ghcr.io/example")
+LOCK = Path("ocipkg.lock")
 
-hello = link(PACKAGE)
+packages = [
+    link(
+        f"{REGISTRY}/{package}",
+        lock=LOCK if LOCK.exists() else None,
+        offline="OFFLINE" in os.environ,
+    )
+    for package in ("hello:1.2.0", "hello-rust:1.0.0")
+]
 setup(
     name="consumer",
     version="0.1.0",
@@ -21,8 +30,8 @@ setup(
         Extension(
             "consumer",
             ["consumer.c"],
-            extra_compile_args=compile_arguments(hello),
-            extra_link_args=link_arguments(hello, rpath=True),
+            extra_compile_args=[one for package in packages for one in compile_arguments(package)],
+            extra_link_args=[one for package in packages for one in link_arguments(package)],
         )
     ],
 )

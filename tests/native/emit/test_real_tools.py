@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from native.hello import EXAMPLES, build, linkage
+from native.hello import build, linkage
 from ocipkg_async.native import LibraryKind
 from ocipkg_async.native.emit import (
     cargo_lines,
@@ -26,6 +26,25 @@ PLAIN = "plain"
 SPACED = 'a folder\'s "own" name'
 AWKWARD = 'it\'s $HOME "q" #1 [=[y]=] (x) {y} $<z> & `ls` %d @0@'
 COMMA = "a,b"
+MAIN = r"""
+#include <hello.h>
+#include <stdio.h>
+int main(void) { printf("%s: %s %.0f\n", HELLO_GREETING, hello_kind(), hello_root(27)); }
+"""
+MAKEFILE = """
+consumer: main.c
+\t$(CC) $< $(shell PKG_CONFIG_PATH=packages pkg-config --cflags --libs hello) -o $@
+"""
+MAIN_RS = """
+extern "C" {
+    fn hello_root(number: f64) -> f64;
+    fn hello_kind() -> *const std::ffi::c_char;
+}
+fn main() {
+    let kind = unsafe { std::ffi::CStr::from_ptr(hello_kind()) };
+    println!("{} {:.0}", kind.to_str().unwrap(), unsafe { hello_root(27.0) });
+}
+"""
 KINDS: tuple[LibraryKind, ...] = ("static", "dynamic")
 
 
@@ -64,8 +83,7 @@ def write(folder: Path, files: dict[str, str]) -> None:
 
 def project(tmp_path: Path) -> Path:
     folder = tmp_path / "project"
-    folder.mkdir()
-    shutil.copy(EXAMPLES / "c-consumer" / "main.c", folder)
+    write(folder, {"main.c": MAIN})
     return folder
 
 
@@ -94,9 +112,9 @@ def test_pkg_config(placed: Path, kind: LibraryKind, tmp_path: Path) -> None:
     require("pkg-config")
     require("make")
     folder = project(tmp_path)
-    shutil.copy(EXAMPLES / "c-consumer" / "Makefile", folder)
+    write(folder, {"Makefile": MAKEFILE})
     write(folder / "packages", pkg_config_files(linkage(placed, kind), rpath=True))
-    run("make", "-o", "packages/hello.pc", cwd=folder)
+    run("make", cwd=folder)
     assert run("./consumer", cwd=folder) == f"good morning: {kind} 3\n"
     assert run("pkg-config", "--validate", "packages/hello.pc", cwd=folder) == ""
     assert run("pkg-config", "--modversion", "packages/hello.pc", cwd=folder) == "1.2.0\n"
@@ -158,7 +176,8 @@ def test_cmake(placed: Path, kind: LibraryKind, generator: str, tmp_path: Path) 
 @pytest.mark.parametrize("kind", KINDS)
 def test_cargo(placed: Path, kind: LibraryKind, tmp_path: Path) -> None:
     folder = tmp_path / "project"
-    shutil.copytree(EXAMPLES / "cargo-consumer", folder)
     write(folder, {"lines": cargo_lines(linkage(placed, kind), rpath=True, separator="|")})
-    (folder / "build.rs").write_text('fn main() { print!("{}", include_str!("lines")); }')
-    assert run(require("cargo"), "run", "-q", "--offline", cwd=folder) == f"{kind} 3.0\n"
+    write(folder, {"build.rs": 'fn main() { print!("{}", include_str!("lines")); }'})
+    write(folder, {"Cargo.toml": '[package]\nname = "consumer"\nedition = "2021"\n[workspace]\n'})
+    write(folder / "src", {"main.rs": MAIN_RS})
+    assert run(require("cargo"), "run", "-q", "--offline", cwd=folder) == f"{kind} 3\n"

@@ -3,9 +3,11 @@ use std::ffi::{c_char, CStr};
 extern "C" {
     fn hello_kind() -> *const c_char;
     fn hello_root(number: f64) -> f64;
+    fn hello_rust_triple(number: i32) -> i32;
 }
 
 fn main() {
-    let (kind, root) = unsafe { (CStr::from_ptr(hello_kind()), hello_root(27.0)) };
-    println!("{} {:.1}", kind.to_str().unwrap(), root);
+    let kind = unsafe { CStr::from_ptr(hello_kind()) }.to_str().unwrap();
+    let (root, triple) = unsafe { (hello_root(27.0), hello_rust_triple(7)) };
+    println!("{kind} {root:.0} {triple}");
 }
