@@ -113,8 +113,8 @@ def test_musl_is_told_from_glibc(tmp_path: Path) -> None:
 def test_objects_as_llvm_writes_them(tmp_path: Path, triple: str, shown: str) -> None:
     source = tmp_path / "a.s"
     source.write_text(".globl f\nf:\n")
-    command = [require("llvm-mc"), "-triple", triple, "-filetype=obj", source, "-o"]
-    subprocess.run([*command, tmp_path / "a.o"], check=True, timeout=60)
+    command = [require("llvm-mc"), "-triple", triple, "-filetype=obj", str(source), "-o"]
+    subprocess.run([*command, str(tmp_path / "a.o")], check=True, timeout=60)
     binary = identify(tmp_path / "a.o")
     assert binary is not None
     assert (str(binary), binary.kind) == (shown, "object")
