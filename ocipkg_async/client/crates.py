@@ -121,7 +121,8 @@ class CrateVerbs(OpenClient):
             options: what cargo builds, and how.
             name: the reference it is named; None is what Cargo.toml says.
             headers: further globs of headers, relative to the crate.
-            format: ``ocipkg-v1``; or ``ocipkg-v0``, for readers older than ocipkg 0.3.
+            format: ``ocipkg-v1``; or ``ocipkg-v0``, for readers older than ocipkg 0.3, which cannot
+                say how the package is linked.
             compression: of the layer; gzip by default.
             annotations: further ones; they win.
             allow_dirty: build from sources that are not committed, and mark the package.

@@ -94,8 +94,8 @@ async def build_crate(
             f"cargo made nothing of {crate.name} that can be packed",
             hint="its programs may need features; give --features",
         )
-    triple = _triple(workspace, [*libraries.values(), *executables.values()])
-    triple = triple or await cargo.host()
+    found = _triple(workspace, [*libraries.values(), *executables.values()])
+    triple = triple or found or await cargo.host()
     named = await run_in_thread(
         lambda: join_named(
             libraries,

@@ -51,7 +51,6 @@ class Crate(msgspec.Struct, frozen=True):
     targets: tuple[CrateTarget, ...] = ()
     authors: tuple[str, ...] = ()
     license: str | None = None
-    license_file: str | None = None
     description: str | None = None
     repository: str | None = None
     homepage: str | None = None

@@ -93,8 +93,8 @@ def read_settings(metadata: Any, kind: type[S], *, table: str, manifest: str) ->
     if found is None:
         return kind()
     if isinstance(found, dict) and "annotations" in found:
-        notes = cast("dict[str, Any]", found)["annotations"]
-        found = {**found, "annotations": dict(_leaves(notes))}
+        given = cast("dict[str, Any]", found)
+        found = {**given, "annotations": dict(_leaves(given["annotations"]))}
     try:
         return msgspec.convert(found, kind)
     except msgspec.ValidationError as error:
