@@ -26,7 +26,7 @@ from ..events import Action, Finished, OnEvent, Planned, Warned, ignore
 from ..native import LinkMetadata
 from ..spec import Descriptor, Index, Manifest, Platform
 from .compress import DEFAULT, Compression
-from .entry import Entry, leaving_links, top_level
+from .entry import Entry, leaving_links, lost_names, top_level
 from .formats import Contents, PackageFormat, check_options, config_of, layer_type, manifest_of
 from .layer_writer import LayerInfo, write_layer
 from .named import collect_named
@@ -106,7 +106,8 @@ async def pack(
         mtime_s: time of all files, in seconds since 1970; None for ``SOURCE_DATE_EPOCH``, else 0.
         follow_symlinks: pack what symlinks point to, instead of the links.
         label: what events call the package; empty is `name`.
-        on_event: told the total, progress about every 4 MiB, and links that leave the package.
+        on_event: told the total, progress about every 4 MiB, and links and names that are lost when it
+            is unpacked.
 
     Returns:
         the descriptor of the manifest.
@@ -134,6 +135,10 @@ async def pack(
         )
     )
     warn_of_links(leaving_links(entries), "pack", on_event)
+    lost = lost_names(entries, portable=format != "ocipkg-v0")  # images may have any name
+    _warn(
+        "what has these names is refused or left out when this is unpacked", lost, "pack", on_event
+    )
     on_event(Planned(action="pack", total=sum(entry.size for entry in entries)))
     layer = await push_layer(
         store,
@@ -229,8 +234,11 @@ async def push_manifest(store: Pusher, manifest: Manifest | Index, *, name: str 
 
 def warn_of_links(links: Sequence[Entry], action: Action, on_event: OnEvent) -> None:
     """Tell which symlinks whoever unpacks will refuse, if there are any."""
-    if links:
-        shown = ", ".join(ascii(link.name) for link in links[:_SHOWN])
-        more = f" and {len(links) - _SHOWN} more" if len(links) > _SHOWN else ""
-        text = f"these symlinks are refused when this is unpacked: {shown}{more}"
-        on_event(Warned(action=action, text=text))
+    _warn("these symlinks are refused when this is unpacked", links, action, on_event)
+
+
+def _warn(what: str, entries: Sequence[Entry], action: Action, on_event: OnEvent) -> None:
+    if entries:
+        shown = ", ".join(ascii(entry.name) for entry in entries[:_SHOWN])
+        more = f" and {len(entries) - _SHOWN} more" if len(entries) > _SHOWN else ""
+        on_event(Warned(action=action, text=f"{what}: {shown}{more}"))

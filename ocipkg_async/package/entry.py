@@ -6,6 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from ..errors import InvalidPackageError
+from .entry_names import WHITEOUT, split_name
+from .limits import UnpackLimits
+
 Kind = Literal["file", "directory", "symlink"]
 _DRIVE = re.compile(r"[A-Za-z]:")
 
@@ -41,6 +45,24 @@ def top_level(entries: Iterable[Entry]) -> list[str]:
 def leaving_links(entries: Iterable[Entry]) -> list[Entry]:
     """Return the symlinks that point out of the package; safe unpackers refuse or drop these."""
     return [entry for entry in entries if entry.kind == "symlink" and link_target(entry) is None]
+
+
+def lost_names(entries: Iterable[Entry], *, portable: bool) -> list[Entry]:
+    """Return what an unpacker refuses for its name, or takes for the removal of something.
+
+    Args:
+        entries: what is packed.
+        portable: whether names are refused that not every system can keep.
+    """
+    limits = UnpackLimits()
+    return [entry for entry in entries if _is_lost(entry.name, limits, portable=portable)]
+
+
+def _is_lost(name: str, limits: UnpackLimits, *, portable: bool) -> bool:
+    try:
+        return any(p.startswith(WHITEOUT) for p in split_name(name, limits, portable=portable))
+    except InvalidPackageError:
+        return True
 
 
 def link_target(entry: Entry) -> str | None:

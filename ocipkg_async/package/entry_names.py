@@ -9,6 +9,9 @@ from .limits import UnpackLimits, exceeded
 Parts = tuple[str, ...]
 """A path below the root, as its components; empty for the root itself."""
 
+# How image layers say that something of a layer before is gone (I-62).
+WHITEOUT = ".wh."
+OPAQUE = ".wh..wh..opq"
 # What every file system in use takes for one component.
 _COMPONENT_BYTES = 255
 _RESERVED = re.compile(

@@ -27,6 +27,7 @@ from ..errors import (
 from ..events import OnEvent, Warned, ignore
 from ..spec import Digest, Manifest
 from .decompress import open_layer
+from .entry_names import OPAQUE, WHITEOUT
 from .layer_plan import IMAGE_CONFIGS, LayerTask, Unpack, plan_unpack
 from .limits import Budget, UnpackLimits
 from .tar_reader import Kind, TarEntry, TarReader
@@ -46,8 +47,6 @@ _KINDS: dict[Kind, FileKind] = {
     Kind.BLOCK: "device",
     Kind.FIFO: "fifo",
 }
-_WHITEOUT = ".wh."
-_OPAQUE = ".wh..wh..opq"
 # The names of the largest images have some 50 MB; a small archive could hold gigabytes of them.
 _NAME_BYTES = 256 << 20
 
@@ -233,10 +232,10 @@ def _of_tar(entry: TarEntry, task: LayerTask) -> PackageFile:
     layer = task.descriptor.digest
     name = "/".join((*task.base, entry.name))
     folder, slash, base = name.rpartition("/")
-    if task.role == "layer" and base == _OPAQUE:
+    if task.role == "layer" and base == OPAQUE:
         return PackageFile(name=folder or ".", kind="opaque", layer=layer)
-    if task.role == "layer" and base.startswith(_WHITEOUT):
-        hidden = folder + slash + base.removeprefix(_WHITEOUT)
+    if task.role == "layer" and base.startswith(WHITEOUT):
+        hidden = folder + slash + base.removeprefix(WHITEOUT)
         return PackageFile(name=hidden, kind="whiteout", layer=layer)
     return PackageFile(
         name=name,

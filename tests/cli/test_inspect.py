@@ -4,9 +4,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from anyio import run as run_async
 
 from cli.running import run, run_json
-from client.trees import make_tree
+from client.trees import make_tree, push_index
+from ocipkg_async import Client
 
 LISTING = """\
 KIND        SIZE      NAME
@@ -119,6 +121,27 @@ def test_a_platform_that_the_package_is_not_for_is_told(
 def test_a_platform_that_nothing_is_said_of_is_told(archive: Path) -> None:
     told = run("resolve", archive, "--platform", "linux/amd64").stderr
     assert "does not say whether it is for linux/amd64" in told
+
+
+def test_a_config_that_cannot_be_read_is_told_and_no_more(tree: Path, tmp_path: Path) -> None:
+    layout = f"oci:{tmp_path / 'layout'}"
+    run("pack", tree, "-o", layout, "--platform", "linux/amd64")
+    config = run_json("inspect", layout)["content"]["config"]["digest"]
+    (tmp_path / "layout/blobs/sha256" / config.removeprefix("sha256:")).unlink()
+    shown = run("inspect", layout, "--platform", "linux/amd64")
+    assert "its config does not say" in shown.stderr
+    assert "layer" in shown.stdout
+
+
+def test_files_of_an_index_are_those_of_a_platform(tmp_path: Path, name: str) -> None:
+    async def push() -> None:
+        async with Client() as client:
+            await push_index(client, f"{name}:v1", tmp_path, ("linux/amd64", "linux/arm/v7"))
+
+    run_async(push)
+    found = run_json("inspect", f"{name}:v1", "--files", "--platform", "linux/arm/v7")
+    assert [(one["name"], one["size"]) for one in found] == [("platform", len("linux/arm/v7"))]
+    run("inspect", f"{name}:v1", "--files", "--platform", "plan9/386", code=4)
 
 
 def test_a_mistyped_path_is_not_only_a_repository_that_fails() -> None:

@@ -174,6 +174,16 @@ async def test_links_out_of_the_package_are_told(tree: Path) -> None:
     assert "libfoo" not in warning.text
 
 
+async def test_names_that_are_lost_when_unpacked_are_told(tree: Path) -> None:
+    for name in (".wh.x", "a:b", "lib/.whole"):
+        (tree / name).touch()
+    for form, told in (("ocipkg-v1", "'.wh.x', 'a:b'"), ("ocipkg-v0", "'.wh.x'")):
+        events: list[Event] = []
+        await pack(MemoryStore(), [tree], format=form, on_event=events.append)  # type: ignore[arg-type]
+        (warning,) = [event for event in events if isinstance(event, Warned)]
+        assert warning.text.endswith(f"unpacked: {told}")
+
+
 async def test_following_symlinks_is_passed_on(tree: Path) -> None:
     store = MemoryStore()
     packed = await pack(store, [tree], follow_symlinks=True)
