@@ -10,6 +10,7 @@ import pytest
 from client.trees import contents, make_tree, push_index
 from ocipkg_async import Client, ClientOptions, RetryPolicy, TransportOptions
 from ocipkg_async.content import BytesSource
+from ocipkg_async.content.locks import file_lock
 from ocipkg_async.errors import (
     ConnectError,
     InvalidArgumentError,
@@ -224,12 +225,14 @@ async def test_registry_that_is_down(client: Client, pack: Pack, file: Path) -> 
             await pack(reference, reference[-2:])
         await client.lock([one, two], file)
         await client.get(one)
+        await pack(one, "new")
+        newer = await client.lock([one], file.with_name("newer.lock"))
     with pytest.raises(ConnectError) as caught:
         await client.get(one)
     assert f"{one} is installed: --offline uses it" in (caught.value.hint or "")
-    for lock in (None, file):
+    for reference, lock in ((two, None), (two, file), (one, newer)):
         with pytest.raises(ConnectError) as caught:
-            await client.get(two, lock=lock)
+            await client.get(reference, lock=lock)
         assert "--offline" not in (caught.value.hint or "")
     with pytest.raises(NotFoundError, match="v2 is not installed") as missing:
         await client.get(two, platform="linux/amd64", offline=True)
@@ -364,12 +367,33 @@ async def test_many_lock_at_once(
     assert entries(file.parent) == ["ocipkg.lock"]
 
 
+async def test_who_locks_first_is_not_overruled(
+    client: Client, pack: Pack, file: Path, tmp_path: Path
+) -> None:
+    asked = anyio.Event()
+    async with EmbeddedRegistry(on_request=lambda _: asked.set()) as running:
+        one = ref(running.host)
+        packed = await pack(one, "text")
+        asked = anyio.Event()
+        first = LockFile((LockedPackage.of(Reference.parse(one), Digest("sha256:" + "0" * 64)),))
+        guard = file_lock(file.with_name(".ocipkg.lock.lock"))
+        async with anyio.create_task_group() as group, guard:
+            group.start_soon(client.lock, [one], file)
+            await asked.wait()
+            file.write_bytes(bytes(first))
+        assert LockFile.parse(file.read_bytes()) == first
+        updated = await client.lock([one], file, update=True)
+    assert [one.digest for one in updated.packages] == [packed.digest]
+
+
 async def test_indexes_in_indexes_and_attestations(
     client: Client, elsewhere: Client, tmp_path: Path, file: Path, embedded: EmbeddedRegistry
 ) -> None:
     one = ref(embedded.host)
     inner = await push_index(client, one, tmp_path / "trees", ("linux/amd64", "linux/arm64"))
     proof = await client.pack([make_tree(tmp_path / "proof")], ref(embedded.host, "proof"))
+    single = Index.build(manifests=(proof.plain(),))
+    await client.repository(one).push(single.descriptor, BytesSource(single.raw))
     entries = (
         Descriptor(
             media_type=proof.media_type,
@@ -378,11 +402,21 @@ async def test_indexes_in_indexes_and_attestations(
             platform=Platform(os="unknown", architecture="unknown"),
         ),
         inner.plain(),
+        Descriptor(
+            media_type=single.media_type,
+            digest=single.descriptor.digest,
+            size=single.size,
+            platform=Platform.parse("linux/s390x"),
+        ),
     )
     outer = Index.build(manifests=entries)
     await client.repository(one).push_tagged(outer.descriptor, BytesSource(outer.raw), "v1")
     (locked,) = (await client.lock([one], file)).packages
-    assert list(locked.manifests) == ["unknown/unknown", "linux/amd64", "linux/arm64"]
+    platforms = ["unknown/unknown", "linux/amd64", "linux/arm64", "linux/s390x"]
+    assert list(locked.manifests) == platforms
+    # What an inner index does not say of its manifests is said of it.
+    assert (await client.get(one, platform="linux/s390x", lock=file)).descriptor == proof
+    assert (await client.get(one, platform="linux/s390x")).descriptor == proof
     for text in ("linux/amd64", "linux/arm64"):
         package = await elsewhere.get(one, platform=text, lock=file)
         assert contents(package.path) == {"platform": text.encode()}
@@ -441,6 +475,7 @@ async def test_files_that_are_gone_are_fetched_again(
     package = await client.get(one, lock=file)
     (package.path / "text").unlink()
     package.path.rmdir()
-    with pytest.raises(NotFoundError, match="is not installed"):
-        await client.get(one, lock=file, offline=True)
+    for lock in (file, None):
+        with pytest.raises(NotFoundError, match="is not installed"):
+            await client.get(one, lock=lock, offline=True)
     assert contents((await client.get(one, lock=file)).path) == {"text": b"text"}

@@ -150,6 +150,7 @@ HOSTILE = st.text(max_size=20) | st.sampled_from(['"', "\\", '"\n[[package]]\n',
 @given(HOSTILE, HOSTILE, HOSTILE, HOSTILE)
 @example("linux", 'x"]\n[[package]]\nreference = "evil', "amd64", "")
 @example("linux", 'a"b', "amd64", "")
+@example("linux", "\ud800", "amd64", "")
 def test_platforms_of_others_do_no_harm(os: str, version: str, arch: str, variant: str) -> None:
     platform = Platform(os=os, os_version=version, architecture=arch, variant=variant)
     package = LockedPackage.of(FOO, A, [(platform, B), (Platform.parse("linux/amd64"), C)])
