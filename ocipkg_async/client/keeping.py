@@ -38,16 +38,35 @@ class KeepingVerbs(OpenClient):
         store = await self.local_store()
         return await store.remove(to_reference(reference), to_platform(platform))
 
-    async def prune(self) -> Pruned:
-        """Remove what no installed package needs: left-overs of killed or failed runs.
+    async def prune(
+        self,
+        *,
+        older_than_s: float | None = None,
+        keep: int | None = None,
+        dry_run: bool = False,
+    ) -> Pruned:
+        """Remove what no installed package needs, and packages that are too old or too many.
+
+        Left-overs of killed or failed runs go always. Waits until nobody installs.
+
+        Args:
+            older_than_s: remove packages that were not installed or looked for in so many seconds.
+            keep: remove all but so many of each repository and platform, those used last. With
+                `older_than_s` what is among them stays however old it is, and what is not goes if
+                it is old enough.
+            dry_run: only tell what would be removed.
 
         Raises:
-            StorageError: the disk refused.
+            InvalidArgumentError: an option is out of its range.
+            InvalidLayoutError, StorageError: the store is damaged, or the disk refused.
         """
-        return await (await self.local_store()).prune()
+        store = await self.local_store()
+        return await store.prune(older_than_s=older_than_s, keep=keep, dry_run=dry_run)
 
     async def verify(self) -> list[Problem]:
         """Check every blob and every unpacked file of the local store again.
+
+        Layers that were unpacked and are not kept need not be there.
 
         Returns:
             what is wrong; empty when nothing is.

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from ..content import ReadStore
+from ..content import Fetcher, ReadStore
 from ..copy import CopyReport
 from ..errors import NotFoundError, RegistryError, TransportError
 from ..package import (
@@ -13,6 +13,7 @@ from ..package import (
 )
 from ..spec import Descriptor, Platform, Reference
 from ..store import LockFile, Package
+from .layer_source import LayerSource
 from .locked import add_offline_hint, installed_as, is_outage, locked_root, not_installed
 from .locking import read_lock_file
 from .open_client import OpenClient, to_destination, to_platform, to_reference, to_target
@@ -134,28 +135,30 @@ class MovingVerbs(OpenClient):
     ) -> Descriptor:
         """Write a package from the local store, or else from its registry, to an archive or layout.
 
+        Layers that the store does not keep come from the registry, by digest.
+
         Raises:
-            NotFoundError: neither has it.
+            NotFoundError: neither has it, or the registry has not the layers.
             AlreadyExistsError: the archive exists.
             RegistryError, TransportError, StorageError: the registry or the disk refused.
         """
         parsed = to_reference(reference).with_default_tag()
         target = await Target.parse(output, output=True)
-        local = await self.local_store()
+        local, repository = await self.local_store(), self.repository(parsed)
         async with local.reading():
             try:
                 root = (await local.find(parsed)).descriptor
             except NotFoundError:
                 pass
             else:
-                return await self._save(local.layout, root, parsed, target, overwrite=overwrite)
-        repository = self.repository(parsed)
+                near = local.with_source(LayerSource(repository, parsed))
+                return await self._save(near, root, parsed, target, overwrite=overwrite)
         root = await repository.resolve(parsed.selector)
         return await self._save(repository, root, parsed, target, overwrite=overwrite)
 
     async def _save(
         self,
-        source: ReadStore,
+        source: Fetcher,
         root: Descriptor,
         reference: Reference,
         target: Target,
@@ -254,5 +257,7 @@ class MovingVerbs(OpenClient):
             platform=platform,
             limits=self.options.limits,
             concurrency=self.options.concurrency,
+            keep_layers=self.options.keep_layers,
+            resume=self.options.transfer.resume,
             on_event=self._on_event,
         )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from ..content import ReadStore, Store, select_manifest
+from ..content import Fetcher, ReadStore, Store, select_manifest
 from ..copy import CopyReport, copy_graph
 from ..errors import ClosedError, InvalidArgumentError, InvalidPlatformError
 from ..events import Action, OnEvent, Warned, ignore
@@ -109,7 +109,7 @@ class OpenClient:
 
     async def _copy(
         self,
-        source: ReadStore,
+        source: Fetcher,
         destination: Store,
         root: Descriptor,
         names: Sequence[str],

@@ -20,6 +20,8 @@ class ClientOptions:
         authfile: credential file to use instead of Docker's and podman's.
         concurrency: pieces of content in flight in one operation.
         max_manifest_bytes: largest manifest that is read.
+        keep_layers: keep the layers of packages that are installed beside their files, which takes
+            twice the space; `Client.save` needs no registry then.
         limits: bounds for unpacking.
         transfer: parts, connections and resuming of large blobs, chunks of pushed ones.
         transport: connections, TLS, time limits, retries, proxies.
@@ -29,6 +31,7 @@ class ClientOptions:
     authfile: Path | None = None
     concurrency: int = DEFAULT_CONCURRENCY
     max_manifest_bytes: int = MAX_DOCUMENT_BYTES
+    keep_layers: bool = False
     limits: UnpackLimits = field(default_factory=UnpackLimits)
     transfer: TransferOptions = field(default_factory=TransferOptions)
     transport: TransportOptions = field(default_factory=TransportOptions)

@@ -104,6 +104,10 @@ class Extractor:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all folders, and end the thread that hashes."""
         self._tree.close()
         if self._digests is not None:
             self._digests.close()

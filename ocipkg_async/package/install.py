@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 import anyio
 from anyio import from_thread, to_thread
 
-from ..content import Downloader, Fetcher, fetch_bytes
+from ..content import Downloader, Fetcher, fetch_bytes, finish_in_thread
 from ..errors import AlreadyExistsError, InvalidArgumentError, single_error, storage_errors
 from ..events import Action, OnEvent, Warned, ignore
 from ..spec import Descriptor, Manifest
@@ -303,7 +303,8 @@ async def _build(
             )
         # What arrived is kept until the files are in place.
         kept = await stack.enter_async_context(kept_layers(partials))
-        with await to_thread.run_sync(start) as extractor:
+        extractor = await to_thread.run_sync(start)
+        try:
             await LayerJob(
                 fetcher,
                 plan.tasks,
@@ -317,6 +318,8 @@ async def _build(
             ).run()
             await to_thread.run_sync(extractor.finish)
             found = await to_thread.run_sync(extractor.listing) if listing else ListedFolder()
+        finally:
+            await finish_in_thread(extractor.close)
         await to_thread.run_sync(place, found)
         if extractor.special:
             text = f"{extractor.special} devices or FIFOs were left out"

@@ -1,7 +1,8 @@
 """The local package store."""
 
-from .local import LocalStore, Package, Problem, Pruned, default_path
+from .local import LocalStore, default_path
 from .lock_file import LockedPackage, LockFile
+from .values import Package, Problem, Pruned
 
 __all__ = [
     "LocalStore",

@@ -2,41 +2,47 @@
 
 ::
 
-    <store>/layout/                 an image layout: blobs shared between packages, names
+    <store>/layout/                 an image layout: manifests, configs, names; layers if they are kept
     <store>/packages/sha256/<hex>/  the unpacked files of a manifest, put in place by one rename
-    <store>/locks/                  one lock for the store, one for each package being installed
+    <store>/receipts/sha256/<hex>   what was unpacked, with a digest for each file
+    <store>/partial/                downloads that a later run goes on with
+    <store>/indexes/                indexes that manifests were chosen from
+    <store>/used/                   when each package was used last
+    <store>/locks/                  one lock for the store, one for each content being installed
 
 A package is installed when its name points to a manifest in the layout; that is the last step, so
 a failed or killed `get` leaves nothing that another one could take for a package. Installing takes
-the store's lock shared, removing takes it exclusively.
+the store's lock shared, removing takes it exclusively. Its files are read-only, because packages
+with the same layers share them, by hard links.
 """
 
 import os
-import shutil
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Self
 
 import anyio
 import platformdirs
 
-from ..content import Fetcher, finish_in_thread, run_in_thread, select_manifest
-from ..content.files import STALE_PARTIAL_S, TEMP_PREFIX, temp_name
-from ..content.locks import file_lock
-from ..copy import copy_graph
+from ..content import Fetcher, run_in_thread, select_manifest
+from ..content.files import STALE_PARTIAL_S
 from ..errors import IntegrityError, InvalidDocumentError, NotFoundError, storage_errors
-from ..events import OnEvent, Warned, ignore
+from ..events import OnEvent, ignore
 from ..layout import Layout
-from ..package import UnpackLimits, unpack_new
+from ..package import UnpackLimits
 from ..spec import Descriptor, Digest, Manifest, Platform, Reference, annotations
+from .cleaning import Cleaning
+from .installing import Wishes, install_manifest
 from .names import from_name, to_name
-from .trees import Difference, compare
+from .nearest import Nearest
+from .retention import Use, beyond, check_retention
+from .shelf import Shelf
+from .values import Package, Problem, Pruned
+from .verifying import verify_store
 
 ENVIRONMENT = "OCIPKG_STORE"
-_LOCK = "store.lock"
 
 
 def default_path() -> Path:
@@ -45,61 +51,13 @@ def default_path() -> Path:
     return Path(chosen) if chosen else platformdirs.user_data_path("ocipkg-async", appauthor=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Package:
-    """An installed package.
-
-    Attributes:
-        reference: its name.
-        platform: the platform that was asked for, or None.
-        descriptor: its manifest.
-        path: the folder with its files.
-        size: bytes of its config and layers, compressed.
-    """
-
-    reference: Reference
-    platform: Platform | None
-    descriptor: Descriptor
-    path: Path
-    size: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """Something wrong with an installed package or a blob.
-
-    Attributes:
-        what: the package or digest.
-        message: what is wrong with it.
-    """
-
-    what: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pruned:
-    """What `LocalStore.prune` removed.
-
-    Attributes:
-        blobs: how many blobs and manifests.
-        packages: how many unpacked folders without a name.
-        bytes: bytes of the blobs.
-    """
-
-    blobs: int
-    packages: int
-    bytes: int
-
-
 class LocalStore:
     """Installed packages. Open one with `LocalStore.open`; it holds no resource between calls."""
 
     def __init__(self, path: Path, layout: Layout) -> None:
         self.path = path
         self.layout = layout
-        self._packages = path / "packages"
-        self._locks = path / "locks"
+        self._shelf = Shelf(path, layout)
 
     @classmethod
     async def open(cls, path: Path | None = None) -> Self:
@@ -128,12 +86,14 @@ class LocalStore:
         platform: Platform | None = None,
         limits: UnpackLimits | None = None,
         concurrency: int = 6,
+        keep_layers: bool = False,
+        resume: bool = True,
         on_event: OnEvent = ignore,
     ) -> Package:
-        """Install a package from any store; what is installed already is not fetched again.
+        """Install a package from any store; what is here and unchanged is not fetched again.
 
-        Processes that install the same package at once do it one after the other, so the second
-        finds it done.
+        Processes that install the same content at once do it one after the other, so the second
+        finds it done. Of an installed package with the same layers hard links are made.
 
         Args:
             source: where it is.
@@ -142,6 +102,9 @@ class LocalStore:
             platform: which manifest of an index; None is the host's.
             limits: bounds for unpacking.
             concurrency: blobs in flight.
+            keep_layers: keep the layers as well, to write the package to archives without its
+                registry; it takes twice the space.
+            resume: go on with downloads that earlier calls left, and leave what is unfinished.
             on_event: called with what happens.
 
         Raises:
@@ -152,65 +115,33 @@ class LocalStore:
             StorageError: the file system refused.
         """
         name = to_name(reference, platform)
-        async with self._locked(shared=True):
-            manifest = await select_manifest(source, root, platform)
-            folder = self._folder(manifest.digest)
-            async with file_lock(
-                self._locks / f"{manifest.digest.algorithm}-{manifest.digest.encoded}"
-            ):
-                fetch = partial(
-                    copy_graph,
-                    source,
-                    self.layout,
-                    manifest.descriptor,
-                    deep=True,
-                    concurrency=concurrency,
-                    action="download",
-                    on_event=on_event,
-                )
-                await fetch()
-                if not await run_in_thread(folder.is_dir):
-                    with storage_errors(f"create {folder.parent}"):
-                        await anyio.Path(folder.parent).mkdir(parents=True, exist_ok=True)
-                    unpack = partial(
-                        unpack_new, self.layout, manifest, folder, limits=limits, on_event=on_event
-                    )
-                    try:
-                        report = await unpack()
-                    except IntegrityError:
-                        # A power failure may have taken the bytes of a blob that had its name.
-                        if not await self._drop_damaged(manifest):
-                            raise
-                        await fetch()
-                        report = await unpack()
-                    for layer, reason in report.skipped:
-                        text = f"{layer.digest.short} is left out: {reason}"
-                        on_event(Warned(action="unpack", descriptor=layer, text=text))
-                await self.layout.tag(manifest.descriptor, name)
+        wishes = Wishes(
+            limits=limits or UnpackLimits(),
+            concurrency=concurrency,
+            keep_layers=keep_layers,
+            resume=resume,
+            on_event=on_event,
+        )
+        async with self._shelf.locked(shared=True):
+            manifest = await select_manifest(self._shelf.nearest(source), root, platform)
+            await install_manifest(self._shelf, source, manifest, name, wishes)
         return self._package(reference, platform, manifest)
-
-    async def _drop_damaged(self, manifest: Manifest) -> bool:
-        """Remove blobs of a manifest that are not what their digest says; return whether any was."""
-        damaged = False
-        for blob in manifest.successors:
-            try:
-                async with self.layout.fetch(blob) as reader:
-                    await reader.drain(len)
-            except IntegrityError:
-                await self.layout.delete(blob)
-                damaged = True
-            except NotFoundError:
-                continue  # embedded in the manifest
-        return damaged
 
     async def find(self, reference: Reference, platform: Platform | None = None) -> Package:
         """Return an installed package, without asking a registry.
 
         Raises:
-            NotFoundError: it is not installed.
+            NotFoundError: it is not installed, or its files are gone.
         """
-        descriptor = await self._entry(reference, platform)
-        return self._package(reference, platform, await select_manifest(self.layout, descriptor))
+        # Nobody takes for unused what is found just now.
+        async with self._shelf.locked(shared=True):
+            descriptor = await self._entry(reference, platform)
+            manifest = await select_manifest(self.layout, descriptor)
+            package = self._package(reference, platform, manifest)
+            if not await run_in_thread(package.path.is_dir):
+                raise _not_installed(reference, platform, "is damaged: its files are gone")
+            await self._shelf.touch(to_name(reference, platform))
+        return package
 
     async def adopt(
         self, digest: Digest, reference: Reference, platform: Platform | None = None
@@ -224,20 +155,23 @@ class LocalStore:
             StorageError: the file system refused.
         """
         name = to_name(reference, platform)
-        async with self._locked(shared=True):
+        async with self._shelf.locked(shared=True):
             entries = {
                 (entry.annotations or {}).get(annotations.REF_NAME, ""): entry.plain()
                 for entry in await self.layout.entries()
                 if entry.digest == digest
             }
-            if not entries or not await run_in_thread(self._folder(digest).is_dir):
+            if not entries:
                 return None
             try:
                 manifest = await select_manifest(self.layout, next(iter(entries.values())))
             except (IntegrityError, InvalidDocumentError, NotFoundError):
                 return None  # damaged: whoever installs it again mends it
+            if not await self._shelf.has_files(manifest, UnpackLimits()):
+                return None
             if name not in entries:
                 await self.layout.tag(manifest.descriptor, name)
+            await self._shelf.touch(name)
         return self._package(reference, platform, manifest)
 
     async def _entry(self, reference: Reference, platform: Platform | None) -> Descriptor:
@@ -245,11 +179,7 @@ class LocalStore:
         for entry in await self.layout.entries():
             if (entry.annotations or {}).get(annotations.REF_NAME) == wanted:
                 return entry.plain()
-        raise NotFoundError(
-            f"{wanted} is not installed",
-            hint=f"install it with: ocipkg-async get {reference.with_default_tag()}"
-            + (f" --platform {platform}" if platform else ""),
-        )
+        raise _not_installed(reference, platform, "is not installed")
 
     async def _listed(
         self, reference: Reference, platform: Platform | None, descriptor: Descriptor
@@ -262,7 +192,7 @@ class LocalStore:
                 reference=reference.with_default_tag(),
                 platform=platform,
                 descriptor=descriptor,
-                path=self._folder(descriptor.digest),
+                path=self._shelf.folder(descriptor.digest),
                 size=descriptor.size,
             )
         return self._package(reference, platform, manifest)
@@ -274,7 +204,7 @@ class LocalStore:
             InvalidLayoutError, StorageError: the store is damaged, or cannot be read.
         """
         # Nobody removes anything while manifests are read.
-        async with self._locked(shared=True):
+        async with self._shelf.locked(shared=True):
             return await self._named()
 
     async def _named(self) -> list[Package]:
@@ -283,7 +213,7 @@ class LocalStore:
             known = from_name((entry.annotations or {}).get(annotations.REF_NAME, ""))
             if known is not None:
                 found.append(await self._listed(*known, entry.plain()))
-        return sorted(found, key=lambda p: to_name(p.reference, p.platform))
+        return sorted(found, key=_name)
 
     async def remove(self, reference: Reference, platform: Platform | None = None) -> Package:
         """Remove a package: its name, its files, and the blobs that nothing else needs.
@@ -292,27 +222,59 @@ class LocalStore:
             NotFoundError: it is not installed.
             StorageError: the file system refused.
         """
-        async with self._locked(shared=False):
+        async with self._shelf.locked(shared=False):
             entry = await self._entry(reference, platform)
             package = await self._listed(reference, platform, entry)
-            await self.layout.untag(to_name(reference, platform))
             # Others may want to go on with what they began to fetch.
-            await self._sweep(partials_grace_s=STALE_PARTIAL_S)
+            await self._drop([package], partials_grace_s=STALE_PARTIAL_S, dry_run=False)
         return package
 
-    async def prune(self) -> Pruned:
-        """Remove everything that no installed package needs: left-overs of killed or failed runs.
+    async def prune(
+        self,
+        *,
+        older_than_s: float | None = None,
+        keep: int | None = None,
+        dry_run: bool = False,
+    ) -> Pruned:
+        """Remove what no installed package needs, and packages that are too old or too many.
 
-        Waits until nobody installs.
+        Left-overs of killed or failed runs go always. Waits until nobody installs.
+
+        Args:
+            older_than_s: remove packages that were not installed or looked for in so many seconds.
+            keep: remove all but so many of each repository and platform, those used last. With
+                `older_than_s` what is among them stays however old it is, and what is not goes if
+                it is old enough.
+            dry_run: only tell what would be removed.
 
         Raises:
-            StorageError: the file system refused.
+            InvalidArgumentError: an option is out of its range.
+            InvalidLayoutError, StorageError: the store is damaged, or the file system refused.
         """
-        async with self._locked(shared=False):
-            return await self._sweep(partials_grace_s=0)
+        check_retention(older_than_s=older_than_s, keep=keep)
+        async with self._shelf.locked(shared=dry_run):
+            stamps, named = self._shelf.stamps, await self._named()
+            uses = await run_in_thread(
+                lambda: [Use(one, stamps.last_s(_name(one), one.path)) for one in named]
+            )
+            gone = beyond(uses, now_s=time.time(), older_than_s=older_than_s, keep=keep)
+            return await self._drop(gone, partials_grace_s=0, dry_run=dry_run)
+
+    async def _drop(
+        self, packages: list[Package], *, partials_grace_s: float, dry_run: bool
+    ) -> Pruned:
+        """Remove packages and what nothing needs; the store's lock is held."""
+        names = [_name(package) for package in packages]
+        cleaning = Cleaning(self._shelf, gone=names, partials_grace_s=partials_grace_s)
+        pruned = await cleaning.run(tuple(packages), dry_run=dry_run)
+        if not dry_run:
+            await run_in_thread(cleaning.keep_stamps, list(map(_name, await self._named())))
+        return pruned
 
     async def verify(self, *, limits: UnpackLimits | None = None) -> list[Problem]:
-        """Read everything again, and unpack it again beside the store to compare every file.
+        """Read everything again, and compare each file with what was unpacked.
+
+        A package of an earlier version, which noted nothing, is unpacked again beside the store.
 
         Args:
             limits: bounds for unpacking, as they were given to `install`.
@@ -323,73 +285,19 @@ class LocalStore:
         Raises:
             StorageError: a file cannot be read, or there is no space to unpack.
         """
-        async with self._locked(shared=True):
-            broken = [Problem(what="layout", message=str(p)) for p in await self.layout.verify()]
-            if broken:
-                return broken  # files cannot be compared with blobs that are wrong themselves
-            problems: list[Problem] = []
-            for package in await self._named():
-                what = to_name(package.reference, package.platform)
-                problems.extend(
-                    Problem(what=what, message=str(d)) for d in await self._compare(package, limits)
-                )
-        return problems
-
-    async def _compare(self, package: Package, limits: UnpackLimits | None) -> list[Difference]:
-        manifest = await select_manifest(self.layout, package.descriptor)
-        fresh = self._packages / temp_name()
-        try:
-            await unpack_new(self.layout, manifest, fresh, limits=limits)
-            with storage_errors(f"read {package.path}"):
-                return await run_in_thread(compare, fresh, package.path)
-        finally:
-            await finish_in_thread(partial(shutil.rmtree, fresh, ignore_errors=True))
-
-    async def _sweep(self, *, partials_grace_s: float) -> Pruned:
-        """Remove what no name leads to; the exclusive lock is held."""
-        documents = [
-            entry.plain()
-            for entry in await self.layout.entries()
-            if from_name((entry.annotations or {}).get(annotations.REF_NAME, "")) is None
-        ]
-        for document in documents:
-            await self.layout.delete(document)
-        kept = {self._folder(entry.digest) for entry in await self.layout.entries()}
-        blobs = await self.layout.collect(grace_s=0, partials_grace_s=partials_grace_s)
-        with storage_errors(f"clean {self._packages}"):
-            packages = await run_in_thread(self._remove_folders, kept)
-        return Pruned(
-            blobs=len(documents) + len(blobs),
-            packages=packages,
-            bytes=sum(d.size for d in documents) + sum(size for _, size in blobs),
-        )
-
-    def _remove_folders(self, kept: set[Path]) -> int:
-        removed = 0
-        for folder in self._packages.glob("*/*"):
-            parent = folder.parent
-            if parent.name.startswith(TEMP_PREFIX) or parent.is_symlink():
-                continue  # behind a link lies what is not the store's
-            if folder not in kept:
-                # Out of sight first: a folder is there whole or not at all.
-                hidden = self._packages / temp_name()
-                folder.rename(hidden)
-                removed += not folder.name.startswith(TEMP_PREFIX)
-        for hidden in self._packages.glob(f"{TEMP_PREFIX}*"):
-            if hidden.is_dir() and not hidden.is_symlink():
-                shutil.rmtree(hidden)
-            else:
-                hidden.unlink()  # a file manager's, or a link
-        for lock in self._locks.iterdir():
-            if lock.name != _LOCK:
-                lock.unlink()
-        return removed
+        async with self._shelf.locked(shared=True):
+            named = [(_name(package), package) for package in await self._named()]
+            return await verify_store(self._shelf, named, limits or UnpackLimits())
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[None]:
         """Keep everybody from removing anything while the block runs."""
-        async with self._locked(shared=True):
+        async with self._shelf.locked(shared=True):
             yield
+
+    def with_source(self, source: Fetcher) -> Nearest:
+        """Return a store to read from: documents and layers of this one, and what it lacks of `source`."""
+        return self._shelf.nearest(source)
 
     def _package(
         self, reference: Reference, platform: Platform | None, manifest: Manifest
@@ -398,14 +306,18 @@ class LocalStore:
             reference=reference.with_default_tag(),
             platform=platform,
             descriptor=manifest.descriptor,
-            path=self._folder(manifest.digest),
+            path=self._shelf.folder(manifest.digest),
             size=sum(descriptor.size for descriptor in manifest.successors),
         )
 
-    def _folder(self, digest: Digest) -> Path:
-        return self._packages / digest.algorithm / digest.encoded
 
-    @asynccontextmanager
-    async def _locked(self, *, shared: bool) -> AsyncIterator[None]:
-        async with file_lock(self._locks / _LOCK, shared=shared):
-            yield
+def _name(package: Package) -> str:
+    return to_name(package.reference, package.platform)
+
+
+def _not_installed(reference: Reference, platform: Platform | None, what: str) -> NotFoundError:
+    return NotFoundError(
+        f"{to_name(reference, platform)} {what}",
+        hint=f"install it with: ocipkg-async get {reference.with_default_tag()}"
+        + (f" --platform {platform}" if platform else ""),
+    )

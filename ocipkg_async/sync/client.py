@@ -404,9 +404,17 @@ class Client:
         """Remove an installed package, and what nothing else needs."""
         return self._bridge.call(self._client.remove, reference, platform=platform)
 
-    def prune(self) -> Pruned:
-        """Remove what no installed package needs: left-overs of killed or failed runs."""
-        return self._bridge.call(self._client.prune)
+    def prune(
+        self,
+        *,
+        older_than_s: float | None = None,
+        keep: int | None = None,
+        dry_run: bool = False,
+    ) -> Pruned:
+        """Remove what no installed package needs, and packages that are too old or too many."""
+        return self._bridge.call(
+            self._client.prune, older_than_s=older_than_s, keep=keep, dry_run=dry_run
+        )
 
     def verify(self) -> list[Problem]:
         """Check every blob and every unpacked file of the local store again."""

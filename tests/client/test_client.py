@@ -362,7 +362,6 @@ async def test_events(embedded: EmbeddedRegistry, tree: Path, tmp_path: Path) ->
         "pack",
         "upload",
         "download",
-        "unpack",
     }
 
 

@@ -1,0 +1,207 @@
+"""Getting the files of one manifest into a store: from another package, or from its layers."""
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from anyio import from_thread
+
+from ..content import (
+    BytesSource,
+    Fetcher,
+    FetchSource,
+    fetch_bytes,
+    finish_in_thread,
+    run_in_thread,
+)
+from ..content.files import temp_name
+from ..content.locks import file_lock
+from ..copy import copy_graph
+from ..errors import IntegrityError, NotFoundError, storage_errors
+from ..events import OnEvent, Skipped, Warned
+from ..package import UnpackLimits, unpack_new
+from ..package.layer_plan import IMAGE_CONFIGS, UnpackPlan, plan_unpack
+from ..package.listing import ListedFolder
+from ..spec import Manifest
+from .link_tree import ChangedError, link_tree
+from .nearest import Nearest
+from .shelf import Shelf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """How a package is to be installed.
+
+    Attributes:
+        limits: bounds for unpacking.
+        concurrency: layers in flight.
+        keep_layers: keep the layers, too.
+        resume: go on with unfinished downloads, and leave them for others.
+        on_event: called with what happens.
+    """
+
+    limits: UnpackLimits
+    concurrency: int
+    keep_layers: bool
+    resume: bool
+    on_event: OnEvent
+
+
+async def install_manifest(
+    shelf: Shelf, source: Fetcher, manifest: Manifest, name: str, wishes: Wishes
+) -> None:
+    """Install the files of a manifest and name them; the store's lock is held, shared.
+
+    Raises:
+        OCIError: as `LocalStore.install`.
+    """
+    near = shelf.nearest(source)
+    config = manifest.config
+    if config is not None:
+        data = config.check("the config").data
+        await shelf.layout.push(
+            config, FetchSource(near, config) if data is None else BytesSource(data)
+        )
+    image = config is not None and config.media_type in IMAGE_CONFIGS
+    raw = await fetch_bytes(near, config) if image and config is not None else None
+    key = content_key(plan_unpack(manifest, raw, limits=wishes.limits))
+    # Who wants the same files waits, whatever the manifest, and finds them.
+    async with file_lock(shelf.locks / key):
+        if await run_in_thread(shelf.receipts.keeps_layers, manifest.digest):
+            wishes = replace(wishes, keep_layers=True)
+        here = await shelf.has_files(manifest, wishes.limits)
+        if here or await _from_other(shelf, manifest, key, wishes.limits):
+            _tell(manifest, wishes.on_event)
+            if wishes.keep_layers:
+                await _keep_layers(shelf, near, manifest, wishes)
+        else:
+            await _Building(shelf, near, manifest, key, wishes).run()
+        await shelf.layout.push_tagged(manifest.descriptor, BytesSource(manifest.raw), name)
+        await shelf.touch(name)
+
+
+def content_key(plan: UnpackPlan) -> str:
+    """Return what stands for all that decides which files there will be."""
+    tasks = [
+        [
+            task.descriptor.media_type,
+            task.descriptor.digest,
+            task.role,
+            task.path,
+            task.base,
+            task.under,
+            task.diff_id,
+            task.content_digest,
+        ]
+        for task in plan.tasks
+    ]
+    return hashlib.sha256(json.dumps([plan.mode, tasks]).encode()).hexdigest()
+
+
+def _tell(manifest: Manifest, on_event: OnEvent) -> None:
+    for layer in manifest.layers:
+        name = layer.title or layer.digest.short
+        on_event(Skipped(action="download", descriptor=layer, name=name, reason="exists"))
+
+
+async def _keep_layers(shelf: Shelf, near: Nearest, manifest: Manifest, wishes: Wishes) -> None:
+    await copy_graph(
+        near,
+        shelf.layout,
+        manifest.descriptor,
+        deep=True,
+        concurrency=wishes.concurrency,
+        action="download",
+        on_event=wishes.on_event,
+    )
+    await run_in_thread(shelf.receipts.keep_layers, manifest.digest)
+
+
+async def _from_other(shelf: Shelf, manifest: Manifest, key: str, limits: UnpackLimits) -> bool:
+    """Make the folder of hard links to an installed package with the same files, if there is one."""
+    for digest in await run_in_thread(shelf.receipts.with_key, key):
+        if digest == manifest.digest:
+            continue
+        receipt = await run_in_thread(shelf.receipts.intact, digest, limits)
+        if receipt is None:
+            continue
+        temp, folder = shelf.packages / temp_name(), shelf.folder(manifest.digest)
+
+        def link(listing: ListedFolder, other: Path, temp: Path, folder: Path) -> bool:
+            with storage_errors(f"write {folder}"):
+                try:
+                    link_tree(listing, other, temp, check=from_thread.check_cancelled)
+                except ChangedError:
+                    return False
+                shelf.make_room(manifest.digest, key, listing)
+                temp.rename(folder)
+            return True
+
+        try:
+            if await run_in_thread(link, receipt.listing, shelf.folder(digest), temp, folder):
+                return True
+        finally:
+            await finish_in_thread(partial(shutil.rmtree, temp, ignore_errors=True))
+    return False
+
+
+class _Building:
+    """Unpacks the layers of one manifest."""
+
+    def __init__(
+        self, shelf: Shelf, near: Nearest, manifest: Manifest, key: str, wishes: Wishes
+    ) -> None:
+        self._shelf = shelf
+        self._near = near
+        self._manifest = manifest
+        self._key = key
+        self._wishes = wishes
+
+    async def run(self) -> None:
+        """Unpack; layers of the layout that turn out to be damaged are fetched again."""
+        try:
+            await self._unpack()
+        except IntegrityError:
+            # A power failure may have taken the bytes of a blob that had its name.
+            if not await self._drop_damaged():
+                raise
+            await self._unpack()
+
+    async def _unpack(self) -> None:
+        shelf, manifest, wishes = self._shelf, self._manifest, self._wishes
+        if wishes.keep_layers:
+            await _keep_layers(shelf, self._near, manifest, wishes)
+        report = await unpack_new(
+            self._near,
+            manifest,
+            shelf.folder(manifest.digest),
+            limits=wishes.limits,
+            # A tool that writes to a file in place would change it in other packages, too.
+            read_only=True,
+            partial=shelf.partials,
+            resume=wishes.resume,
+            concurrency=wishes.concurrency,
+            before=lambda listing: shelf.make_room(manifest.digest, self._key, listing),
+            action="download",
+            on_event=wishes.on_event,
+        )
+        for layer, reason in report.skipped:
+            text = f"{layer.digest.short} is left out: {reason}"
+            wishes.on_event(Warned(action="unpack", descriptor=layer, text=text))
+
+    async def _drop_damaged(self) -> bool:
+        """Remove blobs that are not what their digest says; return whether any was."""
+        layout, damaged = self._shelf.layout, False
+        for blob in self._manifest.successors:
+            try:
+                async with layout.fetch(blob) as reader:
+                    await reader.drain(len)
+            except IntegrityError:
+                await layout.delete(blob)
+                damaged = True
+            except NotFoundError:
+                continue  # embedded in the manifest, or not kept
+        return damaged
