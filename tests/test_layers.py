@@ -47,6 +47,7 @@ DECIDING = (
     "layout/names.py",
     "native/emit/*.py",
     "native/linkage.py",
+    "native/machine.py",
     "native/metadata.py",
     "package/entry.py",
     "package/cargo/messages.py",

@@ -223,11 +223,12 @@ async def test_a_program_links_and_runs(client: Client, name: str, tmp_path: Pat
     tree, source = tmp_path / "tree", tmp_path / "src"
     make_tree(source, {"foo.c": b"int foo(void) { return 42; }\n"})
     make_tree(tree, {"include/foo.h": b"int foo(void);\n", "lib/keep": b""})
-    for *flags, output in (
-        ("-c", source / "foo.o"),
-        ("-shared", "-fPIC", tree / "lib/libfoo.so"),
+    for flags, built in (
+        (["-c"], source / "foo.o"),
+        (["-shared", "-fPIC"], tree / "lib/libfoo.so"),
     ):
-        subprocess.run([gcc, source / "foo.c", *flags, "-o", output], check=True, timeout=60)
+        command = [gcc, str(source / "foo.c"), *flags, "-o", str(built)]
+        subprocess.run(command, check=True, timeout=60)
     subprocess.run(["ar", "rcs", tree / "lib/libfoo.a", source / "foo.o"], check=True, timeout=60)
     main = source / "main.c"
     main.write_text('#include "foo.h"\nint main(void) { return foo(); }\n')

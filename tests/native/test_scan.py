@@ -160,6 +160,11 @@ def test_two_that_cannot_be_told_apart(tmp_path: Path) -> None:
     assert "lib/libfoo.a and lib64/libfoo.a" in str(error)
 
 
+def test_the_file_that_tells_what_it_is_for_is_taken(tmp_path: Path) -> None:
+    folder = package(tmp_path / "pkg", {"lib/libfoo.a": ar(), "lib64/libfoo.a": STATIC})
+    assert shown(linked(folder)) == [("foo", "static", "lib64/libfoo.a")]
+
+
 def test_two_names_of_one_file(tmp_path: Path) -> None:
     folder = package(
         tmp_path / "pkg", {"lib/libfoo.a": STATIC, "lib64/libfoo.a": "../lib/libfoo.a"}
