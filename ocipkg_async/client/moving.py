@@ -87,9 +87,9 @@ class MovingVerbs(OpenClient):
         locked = lock.find(parsed) if lock is not None else None
         digest = locked.manifest(wanted) if locked is not None else parsed.digest
         store = await self.local_store()
-        named = await installed_as(store, parsed, wanted)
+        named = await installed_as(store, parsed, wanted) if locked is None else None
         # Behind a digest in the name is always the same, also where that is the digest of an index.
-        if named is not None and locked is None and (offline or digest is not None):
+        if named is not None and (offline or digest is not None):
             return named
         found = await store.adopt(digest, parsed, wanted) if digest is not None else None
         if found is not None:
@@ -104,7 +104,7 @@ class MovingVerbs(OpenClient):
                 root = await repository.resolve(parsed.selector)
             return await self._install(repository, root, parsed, wanted)
         except (TransportError, RegistryError) as error:
-            if named is not None and locked is None and is_outage(error):
+            if named is not None and is_outage(error):
                 add_offline_hint(error, parsed)
             raise
 
