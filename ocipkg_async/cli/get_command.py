@@ -13,6 +13,7 @@ from .session import Session, command
     store=True,
     pulling=True,
     unpacking=True,
+    keeping=True,
     locking=True,
     epilog="""\b
 Example:

@@ -6,7 +6,7 @@ from .packages import package_json
 from .session import Session, command
 
 
-@command(store=True, unpacking=True)
+@command(store=True, unpacking=True, keeping=True)
 @click.argument("source", metavar="ARCHIVE|LAYOUT")
 @click.option(
     "-t", "--tag", metavar="REF", help="Name to install it under  [default: the one it holds]."

@@ -29,7 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "lock": "Lock references to the digests they have now.",
     "path": "Print the path of an installed package.",
     "remove": "Remove an installed package.",
-    "prune": "Remove what no installed package needs.",
+    "prune": "Remove what no installed package needs, and old packages.",
     "verify": "Check the installed packages byte by byte.",
     "inspect": "Show what a target holds.",
     "resolve": "Print the digest of a target.",

@@ -37,6 +37,13 @@ STORE = (
         help="The local package store  [default: $OCIPKG_STORE or the user's data folder].",
     ),
 )
+KEEPING = (
+    click.option(
+        "--keep-layers",
+        is_flag=True,
+        help="Keep the layers beside the files, for save without the registry; takes twice the space.",
+    ),
+)
 REGISTRY = (
     click.option(
         "--authfile",
@@ -266,7 +273,9 @@ def client_options(given: dict[str, Any]) -> ClientOptions:
     retries = given.pop("retries", None)
     if retries is not None:
         retry["attempts"] = retries + 1
-    client = taken("store", "authfile", "concurrency", max_manifest_size="max_manifest_bytes")
+    client = taken(
+        "store", "authfile", "concurrency", "keep_layers", max_manifest_size="max_manifest_bytes"
+    )
     return ClientOptions(
         limits=UnpackLimits(**dict(given.pop("limit", ()))),
         transfer=TransferOptions(resume=not given.pop("no_resume", False), **transfer),

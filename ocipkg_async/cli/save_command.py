@@ -18,7 +18,7 @@ from .session import Session, command, descriptor_json
 async def save(session: Session, reference: str, output: str, *, overwrite: bool) -> None:
     """Write a package to an archive or layout.
 
-    It comes from the local store where it is installed, else from its registry.
+    It comes from the local store where it is installed, else from its registry. Layers that the store does not keep (get --keep-layers) come from the registry in any case.
     """
     async with session.client() as client:
         descriptor = await client.save(reference, output, overwrite=overwrite)

@@ -66,6 +66,7 @@ def command(
     partial: bool = False,
     unpacking: bool = False,
     locking: bool = False,
+    keeping: bool = False,
     prepare: Callable[[dict[str, Any]], None] | None = None,
     epilog: str | None = None,
 ) -> Callable[[Callable[Concatenate[Session, P], Awaitable[None]]], click.Command]:
@@ -81,6 +82,7 @@ def command(
         unpacking: give it ``--limit``.
         locking: give it ``--locked``, ``--lock-file`` and ``--offline``; the function takes
             ``lock``, the file or None, and ``offline``.
+        keeping: give it ``--keep-layers``.
         prepare: changes the command's own options before the event loop starts; it may wait for a
             person, whose Ctrl-C an event loop would take for later.
         epilog: examples, below the help.
@@ -100,6 +102,7 @@ def command(
         wrapped: Callable[..., None] = run
         groups = (
             (True, shared.SHARED),
+            (keeping, shared.KEEPING),
             (store, shared.STORE),
             (pulling or pushing, shared.MOVING),
             (pulling, shared.PULLING),

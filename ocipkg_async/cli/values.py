@@ -101,3 +101,24 @@ class Limit(click.ParamType[tuple[str, int]]):
         if not re.fullmatch("[0-9]{1,18}", number, re.ASCII):
             self.fail(f"{value!r} is not {name}=number", param, ctx)
         return name, int(number)
+
+
+_AGE = re.compile(r"(?P<number>[0-9]{1,9})(?P<unit>[smhdw])", re.ASCII)
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
+
+
+class Age(click.ParamType[float]):
+    """A time that has passed: ``30d``, ``12h``, ``2w``; also ``m`` for minutes and ``s``."""
+
+    name = "age"
+
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number of seconds."""
+        if isinstance(value, float):
+            return value
+        match = _AGE.fullmatch(value.strip())
+        if match is None:
+            self.fail(f"{value!r} is not an age; write 30d, 12h or 2w", param, ctx)
+        return float(match["number"]) * _UNITS_S[match["unit"]]

@@ -9,7 +9,7 @@ from .text import printable
 async def verify(session: Session) -> None:
     """Check the installed packages byte by byte.
 
-    Every blob is read, and every unpacked file is compared with what the package holds. Prints what is wrong, and ends with exit code 5 if anything is.
+    Every file is compared with what was unpacked, and every blob that is kept is read. Prints what is wrong, and ends with exit code 5 if anything is.
     """
     async with session.client() as client:
         problems = await client.verify()

@@ -97,10 +97,13 @@ def test_list_remove_prune_verify(digest: str, name: str, store: Path) -> None:
     assert run_json("verify", code=5)[0]["what"] == f"{name}:v1"
     removed = run("remove", f"{name}:v1")
     assert (removed.stdout, removed.stderr) == ("", f"removed {name}:v1\n")
-    assert run("prune").stdout == "removed 0 blobs (0 B) and 0 folders\n"
+    assert run("prune").stdout == "removed 0 folders, 0 blobs and 0 left-overs (0 B)\n"
     (store / "layout/blobs/sha256" / ("0" * 64)).write_bytes(b"x")
-    assert run("prune").stdout == "removed 1 blob (1 B) and 0 folders\n"
-    assert run_json("prune") == {"blobs": 0, "bytes": 0, "packages": 0}
+    assert run("prune").stdout == "removed 0 folders, 1 blob and 0 left-overs (1 B)\n"
+    assert run_json("prune") == {
+        **{"removed": [], "packages": 0, "blobs": 0, "leftovers": 0, "bytes": 0},
+        "dryRun": False,
+    }
 
 
 def test_store_option(digest: str, name: str, tmp_path: Path, store: Path) -> None:
