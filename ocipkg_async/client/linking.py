@@ -145,8 +145,10 @@ def _wanted(
             f"the package is for {packed}, not for {platform}",
             hint="choose another with --platform or --target, or get a package for it",
         )
-    gnu = isinstance(target, str) and ("-gnu" in target or "mingw" in target)
-    return Wanted(platform=platform, kind=kind, toolchain="gnu" if gnu else "msvc")
+    triple = target.lower() if isinstance(target, str) else ""
+    gnu = "-gnu" in triple or "mingw" in triple
+    libc = "musl" if "-musl" in triple else "glibc" if gnu and platform.os == "linux" else None
+    return Wanted(platform=platform, kind=kind, toolchain="gnu" if gnu else "msvc", libc=libc)
 
 
 def _notes(manifest: Manifest, config: bytes) -> Mapping[str, str]:

@@ -67,7 +67,9 @@ class Candidate:
             return "no library"
         if self.binary.thin:
             return "a thin archive, without its objects"
-        return f"for {self.binary}" if self.kind else f"{self.binary.kind} code for {self.binary}"
+        libc = f" with {self.binary.libc}" if self.binary.libc else ""
+        what = f"for {self.binary}{libc}"
+        return what if self.kind else f"{self.binary.kind} code {what}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

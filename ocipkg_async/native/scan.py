@@ -7,6 +7,7 @@ from typing import Literal
 
 from ..errors import InvalidPackageError, NotFoundError
 from ..spec import Platform
+from .binary import Binary
 from .candidates import Candidate, Contents, Form, look_through, resolve_folder
 from .linkage import Library, LibraryKind, Linkage
 from .metadata import LinkMetadata
@@ -29,11 +30,22 @@ class Wanted:
         platform: for what.
         kind: None takes what there is: static libraries, and dynamic ones where there is no other.
         toolchain: whose names are preferred on Windows, where both may be there.
+        libc: which C library programs have, ``glibc`` or ``musl``, if that is known: no program can
+            load a library that was linked with the other.
     """
 
     platform: Platform
     kind: LibraryKind | None = None
     toolchain: Toolchain = "msvc"
+    libc: str | None = None
+
+    def takes(self, binary: Binary) -> bool:
+        """Return whether a binary can be a part of it."""
+        strange = binary.libc is not None and self.libc not in {None, binary.libc}
+        return binary.fits(self.platform) and not strange
+
+    def __str__(self) -> str:
+        return f"{self.platform} with {self.libc}" if self.libc == "musl" else str(self.platform)
 
 
 def scan(
@@ -172,7 +184,7 @@ def _fitting(some: Sequence[Candidate], wanted: Wanted) -> list[Candidate]:
     return [
         one
         for one in some
-        if one.kind is not None and one.binary is not None and one.binary.fits(wanted.platform)
+        if one.kind is not None and one.binary is not None and wanted.takes(one.binary)
     ]
 
 
@@ -238,13 +250,13 @@ def _runtime(one: Candidate, contents: Contents) -> Path | None:
 
 def _nothing_fits(folder: Path, some: Sequence[Candidate], wanted: Wanted) -> NotFoundError:
     found = _listing([f"{_shown(folder, one)} is {one.what}" for one in some])
-    return NotFoundError(f"the package has no library for {wanted.platform}: {found}", hint=_CHOOSE)
+    return NotFoundError(f"the package has no library for {wanted}: {found}", hint=_CHOOSE)
 
 
 def _not_of_kind(folder: Path, some: Sequence[Candidate], wanted: Wanted) -> NotFoundError:
     found = _listing([f"{_shown(folder, one)} is {one.kind}" for one in some])
     return NotFoundError(
-        f"the package has no {wanted.kind} library for {wanted.platform}: {found}",
+        f"the package has no {wanted.kind} library for {wanted}: {found}",
         hint="leave the kind open to take what there is, or get a package that has it",
     )
 

@@ -166,6 +166,19 @@ async def test_a_package_for_another_platform(client: Client, name: str, tmp_pat
     assert linkage.platform.architecture == other
 
 
+@pytest.mark.interop
+async def test_a_target_with_another_libc(client: Client, name: str, tmp_path: Path) -> None:
+    output = tmp_path / "tree/libfoo.so"
+    make_tree(tmp_path, {"foo.c": b"int foo(void) { return 1; }\n", "tree/share/a": b""})
+    command = [require("gcc"), "-shared", "-fPIC", str(tmp_path / "foo.c"), "-Wl,--no-as-needed"]
+    subprocess.run([*command, "-o", str(output)], check=True, timeout=60)
+    await client.pack([tmp_path / "tree"], f"{name}:v1")
+    triple = TRIPLES[HOST.architecture]
+    assert (await client.link(f"{name}:v1", target=triple)).libraries
+    with pytest.raises(NotFoundError, match=r"with musl: libfoo\.so is for .* with glibc"):
+        await client.link(f"{name}:v1", target=triple.replace("gnu", "musl"))
+
+
 async def test_headers_that_say_which_platform_they_are_for(
     client: Client, name: str, tmp_path: Path
 ) -> None:
