@@ -135,20 +135,21 @@ def test_get(
 ) -> None:
     reference, log = origin
     store = tmp_path / "store"
-    blobs, packages = store / "layout" / "blobs", store / "packages" / "sha256"
-    blob = blobs / "sha256" / content.blob.digest.encoded
+    partials, packages = store / "partial", store / "packages"
+    arrived = f".partial-{content.blob.digest.encoded}-{SIZE}"
     options = ClientOptions(store=store)
 
     def kept() -> int:
-        return SIZE if blob.exists() else journaled(blobs, content.blob, content.large)
+        installed = list(packages.glob("sha256/[!.]*/large.bin"))
+        if installed or (partials / arrived).exists():
+            return SIZE
+        return journaled(partials, content.blob, content.large)
 
     def check() -> None:
-        for file in (blobs / "sha256").glob("*"):
-            if not file.name.startswith("."):
-                assert sha256_of(file) == file.name
-        for folder in packages.glob("*"):
-            if not folder.name.startswith("."):
-                content.check(folder)
+        for file in (store / "layout" / "blobs" / "sha256").glob("[!.]*"):
+            assert sha256_of(file) == file.name
+        for folder in packages.glob("sha256/[!.]*"):
+            content.check(folder)
         with Client(options) as client:
             assert client.verify() == []
             for package in client.packages():
@@ -159,7 +160,13 @@ def test_get(
             (package,) = client.packages()
             content.check(package.path)
             assert client.verify() == []
-        assert not list(blobs.glob(".partial*"))
+        assert not list(partials.glob(".partial*"))
+
+    def thrown_away() -> bool:
+        moved = (
+            file for place in ("tree", "blobs") for file in packages.rglob(f".tmp-*/{place}/*")
+        )
+        return kept() != SIZE and any(file.stat().st_size == SIZE for file in moved)
 
     way = Downloading(
         words=("get", reference, "--store", store),
@@ -167,6 +174,7 @@ def test_get(
         check=check,
         complete=complete,
         reset=lambda: shutil.rmtree(store),
+        thrown_away=thrown_away,
     )
     served = ServedBytes(log, reference.partition("/")[0], content.blob)
     with tallied("get", capsys) as tally:
