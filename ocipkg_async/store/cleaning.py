@@ -30,10 +30,10 @@ from ..errors import (
     storage_errors,
 )
 from ..layout.sweeping import blob_files, list_blobs
-from ..package import UnpackLimits
 from ..spec import Descriptor, Digest, Index, Manifest, annotations, media_types, parse_document
 from ..spec.image_layout import BLOBS
 from .names import from_name
+from .receipts import OF_INSTALLED
 from .shelf import STORE_LOCK, Shelf
 from .values import Package, Pruned
 
@@ -128,10 +128,8 @@ class Cleaning:
         needed = {manifest.config.digest} if manifest.config else set[Digest]()
         layers = {layer.digest for layer in manifest.layers if layer.digest in there}
         if layers and not receipts.keeps_layers(manifest.digest):
-            # Without a list of the files, only the layers tell what they were. These limits are
-            # for what is fetched.
-            limits = UnpackLimits(entries=1 << 62, total_bytes=1 << 62, file_bytes=1 << 62)
-            if receipts.intact(manifest.digest, limits) is not None:
+            # Without a list of the files, only the layers tell what they were.
+            if receipts.intact(manifest.digest, OF_INSTALLED) is not None:
                 layers = set()
         return needed | layers
 

@@ -37,6 +37,7 @@ from .cleaning import Cleaning
 from .installing import Wishes, install_manifest
 from .names import from_name, to_name
 from .nearest import Nearest
+from .receipts import OF_INSTALLED
 from .retention import Use, beyond, check_retention
 from .shelf import Shelf
 from .values import Package, Problem, Pruned
@@ -167,7 +168,7 @@ class LocalStore:
                 manifest = await select_manifest(self.layout, next(iter(entries.values())))
             except (IntegrityError, InvalidDocumentError, NotFoundError):
                 return None  # damaged: whoever installs it again mends it
-            if not await self._shelf.has_files(manifest, UnpackLimits()):
+            if not await self._shelf.has_files(manifest, OF_INSTALLED):
                 return None
             if name not in entries:
                 await self.layout.tag(manifest.descriptor, name)

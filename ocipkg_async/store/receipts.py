@@ -20,6 +20,8 @@ from ..package import UnpackLimits
 from ..package.listing import ListedFolder, decode, encode
 from ..spec import Digest, Digester
 
+OF_INSTALLED = UnpackLimits(entries=1 << 62, total_bytes=1 << 62, file_bytes=1 << 62)
+"""For what was unpacked already: the usual limits are for what is fetched."""
 _VERSION = 1
 _LAYERS = ".layers"
 _BUFFER_BYTES = 1 << 20
