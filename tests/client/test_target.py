@@ -141,3 +141,19 @@ def test_windows_drives_are_no_separators() -> None:
     assert _looks_like_path(r"C:\out")
     assert _looks_like_path("c:/out")
     assert not _looks_like_path("c:out")
+
+
+@pytest.mark.parametrize(
+    ("text", "guessed"),
+    [
+        ("nope", True),
+        ("some/nope", True),
+        ("nope:v1", False),
+        ("nope@sha256:" + "0" * 64, False),
+        ("localhost/nope", False),
+        ("ghcr.io/org/nope", False),
+    ],
+)
+async def test_a_text_that_could_be_a_missing_path_is_a_guess(text: str, *, guessed: bool) -> None:
+    target = await Target.parse(text)
+    assert (target.kind, target.guessed) == ("registry", guessed)
