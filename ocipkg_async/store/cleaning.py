@@ -127,11 +127,11 @@ class Cleaning:
         receipts = self._shelf.receipts
         needed = {manifest.config.digest} if manifest.config else set[Digest]()
         layers = {layer.digest for layer in manifest.layers if layer.digest in there}
-        if layers and not receipts.keeps_layers(manifest.digest):
-            # Without a list of the files, only the layers tell what they were.
-            if receipts.intact(manifest.digest, OF_INSTALLED) is not None:
-                layers = set()
-        return needed | layers
+        if not layers or receipts.keeps_layers(manifest.digest):
+            return needed | layers
+        # Without a list of the files, only the layers tell what they were.
+        listed = receipts.intact(manifest.digest, OF_INSTALLED) is not None
+        return needed if listed else needed | layers
 
     def _look(self, waste: _Waste) -> None:
         shelf = self._shelf
