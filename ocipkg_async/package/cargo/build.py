@@ -11,7 +11,7 @@ from ...native import LinkMetadata
 from ...spec import Platform
 from .files import find_files, find_headers, join_named
 from .invoking import Cargo
-from .messages import Artifact, BuildOutput, file_name
+from .messages import BuildOutput, file_name
 from .metadata import Crate, Workspace, choose_crate, read_workspace
 from .options import CargoOptions
 from .settings import CrateSettings
@@ -86,20 +86,21 @@ async def build_crate(
     await _build_libraries(cargo, crate, flags, made)
     if crate.has_executables:
         await cargo.build(["build", "--bins", *flags], programs)
-    libraries = _libraries(made.artifacts)
-    executables = _executables(programs.artifacts)
+    libraries = [path for one in made.artifacts for path in one.libraries]
+    executables = [path for one in programs.artifacts for path in one.programs]
     out_dir = made.out_dir or programs.out_dir
     if not libraries and not executables:
         raise InvalidPackageError(
             f"cargo made nothing of {crate.name} that can be packed",
             hint="its programs may need features; give --features",
         )
-    found = _triple(workspace, [*libraries.values(), *executables.values()])
+    found = _triple(workspace, [*libraries, *executables])
     triple = triple or found or await cargo.host()
     named = await run_in_thread(
         lambda: join_named(
-            libraries,
-            executables,
+            # At the root, where ocipkg looks for libraries.
+            {file_name(path): Path(path) for path in libraries},
+            {f"bin/{file_name(path)}": Path(path) for path in executables},
             find_headers(crate.folder, (*settings.headers, *headers), out_dir=out_dir),
             find_files(crate.folder, settings.files, out_dir=out_dir),
         )
@@ -127,27 +128,14 @@ async def _build_libraries(
         await cargo.build(["build", "--lib", *flags], output)
 
 
-def _libraries(artifacts: Sequence[Artifact]) -> dict[str, Path]:
-    """Return libraries by their names in the package: at its root, where ocipkg looks for them."""
-    return {file_name(path): Path(path) for one in artifacts for path in one.libraries}
-
-
-def _executables(artifacts: Sequence[Artifact]) -> dict[str, Path]:
-    """Return programs by their names in the package."""
-    return {
-        f"bin/{file_name(one.executable)}": Path(one.executable)
-        for one in artifacts
-        if one.executable and one.target.is_executable
-    }
-
-
-def _triple(workspace: Workspace, paths: Sequence[Path]) -> str | None:
+def _triple(workspace: Workspace, names: Sequence[str]) -> str | None:
     """Return the target that files were built for, or None for the host.
 
     A target comes from the command line, the environment or a configuration file, and cargo's
     messages do not name it; the folder does: ``TARGET/debug`` below the target directory.
     """
     root = Path(workspace.target_directory)
+    paths = [Path(name) for name in names]
     folders = {
         path.parent.relative_to(root).parts[:-1] for path in paths if path.is_relative_to(root)
     }

@@ -38,6 +38,11 @@ class Artifact(msgspec.Struct, frozen=True):
         # The others are for rustc (.rlib, .rmeta) or for debuggers (.pdb, .dSYM, .dwp).
         return tuple(name for name in self.filenames if name.endswith(_LIBRARY_SUFFIXES))
 
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """Paths of the files that people run."""
+        return (self.executable,) if self.executable and self.target.is_executable else ()
+
 
 class _Diagnostic(msgspec.Struct, frozen=True):
     message: str

@@ -34,6 +34,11 @@ from peers import require
 HOST = Platform.host()
 NAME = "ghcr.io/org/foo:v1"
 OTHER_TARGET = "aarch64-unknown-linux-gnu"
+OTHER = Platform.from_target_triple(OTHER_TARGET)
+# A linker for any machine.
+LINKER = """#!/bin/sh
+while [ $# -gt 1 ]; do [ "$1" != -o ] || echo linked > "$2"; shift; done
+"""
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="expects the file names of Linux")
 
@@ -314,14 +319,12 @@ async def test_names(client: Client, tmp_path: Path) -> None:
 
 
 async def test_several_targets_make_an_index(client: Client, tmp_path: Path) -> None:
-    if not (installed := _installed_targets()) or OTHER_TARGET not in installed:
-        pytest.skip(f"rustc's target {OTHER_TARGET} is not installed")
+    _require_other_target()
     folder = make_static(tmp_path / "crate")
-    host = next(one for one in installed if Platform.from_target_triple(one) == HOST)
     package = await client.cargo_build(
-        name=NAME, options=options(folder, targets=(host, OTHER_TARGET))
+        name=NAME, options=options(folder, targets=(_host_target(), OTHER_TARGET))
     )
-    wanted = (HOST, Platform.from_target_triple(OTHER_TARGET))
+    wanted = (HOST, OTHER)
     assert package.platforms == wanted
     index = (await client.inspect(package.target)).document
     assert isinstance(index, Index)
@@ -348,13 +351,22 @@ async def test_several_targets_make_an_index(client: Client, tmp_path: Path) -> 
 async def test_a_target_of_cargo_s_configuration(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if OTHER_TARGET not in _installed_targets():
-        pytest.skip(f"rustc's target {OTHER_TARGET} is not installed")
+    _require_other_target()
     folder = make_static(tmp_path / "crate")
     monkeypatch.setenv("CARGO_BUILD_TARGET", OTHER_TARGET)
     package = await client.cargo_build(name=NAME, options=options(folder))
-    assert package.platforms == (Platform.from_target_triple(OTHER_TARGET),)
+    assert package.platforms == (OTHER,)
     assert (await config(package.target))["platform"]["architecture"] == "arm64"
+
+
+def _require_other_target() -> None:
+    if OTHER_TARGET not in _installed_targets() or OTHER == HOST:
+        pytest.skip(f"rustc's target {OTHER_TARGET} is not installed, or is the host")
+
+
+def _host_target() -> str:
+    targets = _installed_targets()
+    return next(one for one in targets if Platform.from_target_triple(one) == HOST)
 
 
 def _installed_targets() -> list[str]:
@@ -362,6 +374,37 @@ def _installed_targets() -> list[str]:
     done = subprocess.run([rustc, "--print=sysroot"], check=True, capture_output=True, text=True)
     libraries = Path(done.stdout.strip(), "lib", "rustlib")
     return sorted(folder.parent.name for folder in libraries.glob("*/lib"))
+
+
+async def test_targets_behind_the_dashes(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _require_other_target()
+    folder = make(tmp_path / "crate", {"Cargo.toml": manifest("foo", "cdylib"), "src/lib.rs": ""})
+    linker = make(tmp_path, {"bin/linker": LINKER}) / "bin/linker"
+    monkeypatch.setenv("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", str(linker))
+    more = ("--target", OTHER_TARGET)
+    package = await client.cargo_build(name=NAME, options=options(folder, arguments=more))
+    assert package.platforms == (OTHER,)
+    assert await unpacked(client, package, tmp_path / "out") == {"libfoo.so": b"linked\n"}
+    wrong = options(folder, arguments=(*more, "--target", _host_target()))
+    with pytest.raises(InvalidArgumentError, match=r"several targets at once: .*aarch64-"):
+        await client.cargo_build(name=NAME, options=wrong)
+
+
+async def test_what_a_package_cannot_say(
+    client: Client, tmp_path: Path, events: list[Event]
+) -> None:
+    folder = make_static(tmp_path / "crate")
+    more = """
+    #[link(name = "libm.so.6", modifiers = "+verbatim")] extern "C" { pub fn cbrt(x: f64) -> f64; }
+    #[link(name = "dl")] extern "C" {}
+    """
+    append(folder / "src/lib.rs", more)
+    package = await client.cargo_build(name=NAME, options=options(folder))
+    (warning,) = [event for event in events if isinstance(event, Warned)]
+    assert warning.text == "the package cannot say that it needs -l:libm.so.6"
+    assert (await config(package.target))["link"] == {"systemLibraries": ["dl"]}
 
 
 async def test_old_format(client: Client, tmp_path: Path, events: list[Event]) -> None:

@@ -105,15 +105,15 @@ def test_libraries(kind: tuple[str, ...], filenames: tuple[str, ...], kept: list
 
 
 def test_executables_are_told_by_cargo() -> None:
-    program, script = gathered(
+    program, script, example = gathered(
         artifact(r"C:\t\foo.exe", r"C:\t\foo.pdb", kind=("bin",), executable=r"C:\t\debug\foo.exe"),
         artifact("/t/debug/build/foo-1/build-script-build", kind=("custom-build",)),
+        artifact("/t/debug/examples/a", kind=("example",), executable="/t/debug/examples/a"),
     )
-    assert program.target.is_executable
-    assert program.executable is not None
-    assert file_name(program.executable) == "foo.exe"
+    assert [file_name(path) for path in program.programs] == ["foo.exe"]
     assert program.libraries == ()
-    assert not script.target.is_executable
+    assert script.programs == ()
+    assert example.programs == ()
 
 
 def test_other_crates_and_unknown_messages_are_left_aside() -> None:
