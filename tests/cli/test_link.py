@@ -126,7 +126,7 @@ def test_files_of_others_are_not_replaced(package: str, tmp_path: Path) -> None:
         (["--for", "env", "--rpath"], "--rpath is not for env"),
         (["--for", "cmake", "-o", "x", "--rpath"], "--rpath is not for cmake"),
         (["--for", "cmake", "-o", "x", "--name", "a/b"], "not a name"),
-        (["--for", "shell", "--target", "a-b-c"], "a-b-c"),
+        (["--for", "shell", "--target", "/"], "not a platform"),
         (["--for", "make"], "'make' is not one of"),
         ([], "Missing option '--for'"),
     ],

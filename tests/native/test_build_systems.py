@@ -9,7 +9,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -64,8 +64,8 @@ class Site:
         program = (sys.executable, "-m", "ocipkg_async")
         return run(*program, *args, cwd=self.folder, env=self.env, code=code)
 
-    def run(self, *command: object, code: int = 0, **variables: str) -> str:
-        return run(*command, cwd=self.folder, env={**self.env, **variables}, code=code)
+    def run(self, *command: object, code: int = 0, env: Mapping[str, str] | None = None) -> str:
+        return run(*command, cwd=self.folder, env={**self.env, **(env or {})}, code=code)
 
     def lock(self) -> None:
         self.ocipkg("lock", *(f"{self.registry}/{package}" for package in PACKAGES))
@@ -157,7 +157,7 @@ def findable(options: tuple[str, ...]) -> tuple[str, ...]:
 def test_cargo(site: Site) -> None:
     def built(options: tuple[str, ...]) -> str:
         given = " ".join(findable(options))
-        return site.run(require("cargo"), "run", "-q", "--offline", LINK_OPTIONS=given)
+        return site.run(require("cargo"), "run", "-q", "--offline", env={"LINK_OPTIONS": given})
 
     assert list(twice(site, built)) == ["static 3 21\n", "dynamic 3 21\n"]
 
@@ -170,7 +170,7 @@ def test_cargo_for_another_target(site: Site, platforms: tuple[str, ...]) -> Non
         pytest.skip("rustc has no standard library for arm64")
     linker = {"CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER": f"{CROSS}-gcc"}
     target = TRIPLES["linux/arm64"]
-    site.run(require("cargo"), "build", "-q", "--offline", "--target", target, **linker)
+    site.run(require("cargo"), "build", "-q", "--offline", "--target", target, env=linker)
     program = site.folder / "target" / target / "debug/cargo-consumer"
     assert site.run(*EMULATED, program) == "static 3 21\n"
 
@@ -190,11 +190,12 @@ def test_cargo_fetches_again_what_was_removed_or_changed(site: Site) -> None:
 @pytest.mark.parametrize("site", ["cargo-consumer"], indirect=True)
 def test_cargo_shows_why_there_is_no_library(site: Site) -> None:
     cargo = (require("cargo"), "run", "-q", "--offline")
-    shown = site.run(*cargo, code=101, LINK_OPTIONS="--offline")
+    shown = site.run(*cargo, code=101, env={"LINK_OPTIONS": "--offline"})
     assert "error: " in shown
     assert f"{site.registry}/hello:1.2.0" in shown
     assert "hint: " in shown
-    for_none = site.run(*cargo, code=101, LINK_OPTIONS="--target riscv64gc-unknown-linux-gnu")
+    other = {"LINK_OPTIONS": "--target riscv64gc-unknown-linux-gnu"}
+    for_none = site.run(*cargo, code=101, env=other)
     assert "linux/amd64" in for_none
 
 
@@ -302,7 +303,7 @@ flags() { "$PYTHON" -m ocipkg_async link "$REGISTRY/$1" --for shell $OPTIONS; }
 one=$(flags hello:1.2.0) && two=$(flags hello-rust:1.0.0)
 eval "cc main.c $one $two -o consumer"
 """
-        site.run("sh", "-c", script, OPTIONS=" ".join(findable(options)))
+        site.run("sh", "-c", script, env={"OPTIONS": " ".join(findable(options))})
         return site.run("./consumer")
 
     assert list(twice(site, built)) == BOTH
@@ -331,7 +332,7 @@ def test_setuptools(site: Site) -> None:
         for left in (*site.folder.glob("consumer*.so"), site.folder / "build"):
             shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
         offline = {"OFFLINE": "1"} if "--offline" in options else {}
-        site.run(sys.executable, "setup.py", "-q", "build_ext", "--inplace", **offline)
+        site.run(sys.executable, "setup.py", "-q", "build_ext", "--inplace", env=offline)
         return site.run(sys.executable, "-c", code)
 
     assert list(twice(site, built)) == ["3 21\n"] * 2
@@ -341,6 +342,6 @@ def test_setuptools(site: Site) -> None:
 def test_ctypes(site: Site) -> None:
     def built(options: tuple[str, ...]) -> str:
         offline = {"OFFLINE": "1"} if "--offline" in options else {}
-        return site.run(sys.executable, "main.py", **offline)
+        return site.run(sys.executable, "main.py", env=offline)
 
     assert list(twice(site, built)) == ["dynamic 3 21\n"] * 2

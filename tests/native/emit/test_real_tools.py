@@ -38,7 +38,7 @@ consumer: main.c
 MAIN_RS = """
 extern "C" {
     fn hello_root(number: f64) -> f64;
-    fn hello_kind() -> *const std::ffi::c_char;
+    fn hello_kind() -> *const std::os::raw::c_char;
 }
 fn main() {
     let kind = unsafe { std::ffi::CStr::from_ptr(hello_kind()) };
@@ -56,7 +56,8 @@ def hello(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def placed(hello: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """The library in a folder of the name that the test is given."""
-    folder = tmp_path / request.param
+    name: str = request.param
+    folder = tmp_path / name
     shutil.copytree(hello, folder)
     return folder
 
@@ -178,6 +179,11 @@ def test_cargo(placed: Path, kind: LibraryKind, tmp_path: Path) -> None:
     folder = tmp_path / "project"
     write(folder, {"lines": cargo_lines(linkage(placed, kind), rpath=True, separator="|")})
     write(folder, {"build.rs": 'fn main() { print!("{}", include_str!("lines")); }'})
-    write(folder, {"Cargo.toml": '[package]\nname = "consumer"\nedition = "2021"\n[workspace]\n'})
+    write(
+        folder,
+        {
+            "Cargo.toml": '[package]\nname = "consumer"\nversion = "0.1.0"\nedition = "2021"\n[workspace]\n'
+        },
+    )
     write(folder / "src", {"main.rs": MAIN_RS})
     assert run(require("cargo"), "run", "-q", "--offline", cwd=folder) == f"{kind} 3\n"
