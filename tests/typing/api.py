@@ -37,8 +37,10 @@ from ocipkg_async import (
     UnpackReport,
     errors,
 )
+from ocipkg_async.client import CratePackage
 from ocipkg_async.content import Downloader, Meter
 from ocipkg_async.events import Finished, Progressed
+from ocipkg_async.package.cargo import CargoOptions
 from ocipkg_async.server import Faults
 from ocipkg_async.store import Problem, Pruned
 from ocipkg_async.transport import RetryPolicy
@@ -77,6 +79,17 @@ async def packages(client: Client) -> None:
     assert_type(await client.verify(), list[Problem])
     assert_type(await client.remove("ghcr.io/org/pkg:v1"), Package)
     assert_type(await client.local_store(), LocalStore)
+
+
+async def crates(client: Client) -> None:
+    options = CargoOptions(package="foo", profile="release", targets=("aarch64-apple-darwin",))
+    built = await client.cargo_build(options=options, headers=["include/*.h"], on_output=print)
+    assert_type(built, CratePackage)
+    assert_type((built.name, built.target), tuple[str, str])
+    try:
+        await client.cargo_publish("ghcr.io/org/foo:v1", options=options, allow_dirty=True)
+    except errors.BuildError as error:
+        assert_type((error.status, error.output), tuple[int, str])
 
 
 async def artifacts(client: Client) -> None:

@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from client.trees import contents, everything
-from ocipkg_async import Client, ClientOptions, sync
+from ocipkg_async import Client, ClientOptions, EmbeddedRegistry, sync
 from ocipkg_async.client import CratePackage
 from ocipkg_async.content import fetch_bytes, fetch_document
 from ocipkg_async.errors import (
@@ -346,6 +346,30 @@ async def test_several_targets_make_an_index(client: Client, tmp_path: Path) -> 
     assert single.platforms == wanted[1:]
     entry = index.manifests[1]
     assert single.descriptor.digest == entry.digest
+
+
+async def test_several_targets_are_published_as_an_index(
+    client: Client, embedded: EmbeddedRegistry, repository_name: str, tmp_path: Path
+) -> None:
+    _require_other_target()
+    folder = make_static(tmp_path / "crate")
+    wanted = options(folder, targets=(OTHER_TARGET, _host_target()))
+    name = f"{embedded.host}/{repository_name}:v1"
+    published = await client.cargo_publish(name, options=wanted)
+    assert (published.name, published.platforms) == (name, (OTHER, HOST))
+    assert await client.resolve(name) == published.descriptor
+    assert await client.tags(name) == ["v1"]
+    for platform in (OTHER, HOST):
+        package = await client.get(name, platform=platform)
+        assert list(contents(package.path)) == ["libfoo.a"]
+    # Nothing is pushed of a crate that does not compile for one of them.
+    (folder / "src/lib.rs").write_text(
+        bare_source("foo") + '#[cfg(not(target_arch = "aarch64"))] compile_error!("no");\n'
+    )
+    other = f"{embedded.host}/{repository_name}:v2"
+    with pytest.raises(BuildError):
+        await client.cargo_publish(other, options=wanted)
+    assert await client.tags(name) == ["v1"]
 
 
 async def test_a_target_of_cargo_s_configuration(
