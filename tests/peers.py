@@ -19,6 +19,7 @@ DEBIAN_PROGRAMS = frozenset(
         "gcc",
         "git",
         "htpasswd",
+        "make",
         "meson",
         "ninja",
         "pigz",

@@ -17,6 +17,7 @@ from ocipkg_async.native.emit import (
     pkg_config_files,
     shell_words,
 )
+from ocipkg_async.spec import Platform
 from peers import require
 
 pytestmark = pytest.mark.interop
@@ -171,6 +172,77 @@ def test_cmake(placed: Path, kind: LibraryKind, generator: str, tmp_path: Path) 
     run(cmake, "-G", generator, "-B", "b", f"-DCMAKE_PREFIX_PATH={folder / 'packages'}", cwd=folder)
     run(cmake, "--build", "b", cwd=folder)
     assert run("b/consumer", cwd=folder) == f"good morning: {kind} 3\n"
+
+
+@pytest.mark.parametrize("placed", [PLAIN], indirect=True)
+def test_cmake_keeps_the_folder_out_of_the_program(placed: Path, tmp_path: Path) -> None:
+    """The library has no SONAME, so its path would be looked for wherever the program runs."""
+    cmake, folder = require("cmake"), project(tmp_path)
+    write(folder, {"CMakeLists.txt": CMAKE})
+    write(folder / "packages", cmake_files(linkage(placed, "dynamic")))
+    run(cmake, "-B", "b", f"-DCMAKE_PREFIX_PATH={folder / 'packages'}", cwd=folder)
+    run(cmake, "--build", "b", cwd=folder)
+    assert b"\0libhello.so\0" in (folder / "b/consumer").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("", "1.2.0"),
+        ("1.0", "1.2.0"),
+        ("1.2.0 EXACT", "1.2.0"),
+        ("1.0...1.2.0", "1.2.0"),
+        ("1.0...<1.2.0", "no"),
+        ("1.2.1", "no"),
+        ("1.2 EXACT", "1.2.0"),
+        ("1.0 EXACT", "no"),
+    ],
+)
+def test_cmake_versions(asked: str, found: str, tmp_path: Path) -> None:
+    files = cmake_files(linkage(tmp_path))
+    assert configured(tmp_path, files, asked) == found
+
+
+@pytest.mark.parametrize(
+    ("package", "found"),
+    [("linux/amd64", "1.2.0"), ("linux/arm64", "no"), ("darwin/amd64", "no")],
+)
+def test_cmake_refuses_packages_for_other_platforms(
+    package: str, found: str, tmp_path: Path
+) -> None:
+    files = cmake_files(linkage(tmp_path, platform=Platform.parse(package)))
+    assert configured(tmp_path, files, "", "Linux", "x86_64") == found
+
+
+def configured(
+    folder: Path, files: dict[str, str], asked: str, system: str = "", processor: str = ""
+) -> str:
+    """Which version CMake takes when it is asked for one, or ``no``."""
+    text = f"""\
+cmake_minimum_required(VERSION 3.19)
+project(consumer NONE)
+if("{system}")
+  set(CMAKE_SYSTEM_NAME "{system}")
+  set(CMAKE_SYSTEM_PROCESSOR "{processor}")
+endif()
+find_package(hello {asked} CONFIG QUIET PATHS packages NO_DEFAULT_PATH)
+if(hello_FOUND)
+  message("found ${{hello_VERSION}} ")
+else()
+  message("found no ")
+endif()
+"""
+    write(folder, {"CMakeLists.txt": text})
+    write(folder / "packages", files)
+    done = subprocess.run(
+        [require("cmake"), "-B", "b"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=TIME_LIMIT_S,
+        check=True,
+    )
+    return done.stderr.split("found ")[1].split()[0]
 
 
 @pytest.mark.parametrize("placed", [PLAIN, AWKWARD, COMMA], indirect=True)
