@@ -6,7 +6,7 @@ removes both.
 
 import contextlib
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -26,26 +26,48 @@ class KeptLayers:
 
     Attributes:
         folder: where they are.
+        paths: those that may be there.
     """
 
-    def __init__(self, folder: Path, locks: AsyncExitStack) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.paths: set[Path] = set()
-        self._locks = locks
-        self._held: set[Path] = set()
+        self._locks: dict[Path, AsyncExitStack] = {}
 
     async def hold(self, name: str) -> Path:
         """Return where a layer is; from now on no other process removes it, if that can be had."""
         # By its name it is removed with the unfinished ones, when nobody came back for it.
         path = self.folder / f"{PARTIAL_PREFIX}{name}"
         self.paths.add(path)
-        if path not in self._held and len(self._held) < _MOST_HELD:
-            self._held.add(path)
+        if path not in self._locks and len(self._locks) < _MOST_HELD:
+            await to_thread.run_sync(_make_folder, self.folder)
             # What cannot be locked cannot be written either, or can be without a lock.
             with contextlib.suppress(StorageError):
-                await to_thread.run_sync(partial(_make_folder, self.folder))
-                await self._locks.enter_async_context(file_lock(_lock(path), shared=True))
+                await self._lock(path, file_lock(_lock_of(path), shared=True))
         return path
+
+    async def claim(self, path: Path) -> bool:
+        """Return whether nobody else uses a layer; then nobody will. Otherwise it may go any time."""
+        if path not in self._locks:
+            return True
+        await self._locks.pop(path).aclose()
+        try:
+            await self._lock(path, file_lock(_lock_of(path), timeout_s=0))
+        except TimedOutError:
+            return False
+        except StorageError:
+            return True
+        return True
+
+    async def _lock(self, path: Path, lock: AbstractAsyncContextManager[None]) -> None:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(lock)
+            self._locks[path] = stack.pop_all()
+
+    async def release(self) -> None:
+        """Let others remove them."""
+        while self._locks:
+            await self._locks.popitem()[1].aclose()
 
 
 @asynccontextmanager
@@ -58,22 +80,20 @@ async def kept_layers(folder: Path | None) -> AsyncIterator[KeptLayers | None]:
     if folder is None:
         yield None
         return
-    done = False
-    async with AsyncExitStack() as locks:
-        kept = KeptLayers(folder, locks)
-        try:
-            yield kept
-            done = True
-        finally:
-            with anyio.CancelScope(shield=True):
-                await locks.aclose()
-                await _tidy(kept.paths, done=done)
+    done, kept = False, KeptLayers(folder)
+    try:
+        yield kept
+        done = True
+    finally:
+        with anyio.CancelScope(shield=True):
+            await kept.release()
+            await _tidy(kept.paths, done=done)
 
 
 async def _tidy(paths: Iterable[Path], *, done: bool) -> None:
     for path in paths:
         with contextlib.suppress(StorageError, TimedOutError):  # somebody else uses it, and tidies
-            async with file_lock(_lock(path), timeout_s=0):
+            async with file_lock(_lock_of(path), timeout_s=0):
                 await to_thread.run_sync(partial(_remove, path, done=done))
 
 
@@ -81,10 +101,10 @@ def _remove(path: Path, *, done: bool) -> None:
     with contextlib.suppress(OSError):
         if done:
             path.unlink(missing_ok=True)
-        _lock(path).unlink(missing_ok=True)
+        _lock_of(path).unlink(missing_ok=True)
 
 
-def _lock(path: Path) -> Path:
+def _lock_of(path: Path) -> Path:
     return path.with_name(path.name + LOCK_SUFFIX)
 
 

@@ -4,7 +4,7 @@ import os
 import shutil
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO
@@ -31,6 +31,7 @@ CONCURRENT_LAYERS = 4
 
 # Registries are asked for parts of blobs from some megabytes on; smaller ones are nothing to go on with.
 _WORTH_HOLDING_BYTES = 1 << 20
+_COPY_BYTES = 1 << 20
 
 _Key = tuple[Digest, int]
 
@@ -94,7 +95,7 @@ class LayerJob:
                     group.start_soon(self._fetch, key, blobs[key], slots)
                 for task in self._tasks:
                     await self._arrived[_key(task)].wait()
-                    await self._present(self._unpack, task)
+                    await self._present(self._unpack_layer, task)
         # Last: what became a file of the tree is of no use to a later run.
         for task in self._files:
             await self._present(self._add_file, task)
@@ -107,7 +108,7 @@ class LayerJob:
             meter.finished()
         self._arrived[key].set()
 
-    async def _present(self, step: Callable[[LayerTask], None], task: LayerTask) -> None:
+    async def _present(self, step: Callable[[LayerTask], Awaitable[None]], task: LayerTask) -> None:
         """Do something with a layer that arrived; fetch it again if it was taken away.
 
         Another process that unpacks the same takes what both wait for when it has everything.
@@ -115,7 +116,7 @@ class LayerJob:
         key = _key(task)
         while True:
             try:
-                await to_thread.run_sync(step, task)
+                await step(task)
             except _TakenError:
                 meter = Meter(self._on_event, action=self._action, descriptor=task.descriptor)
                 self._paths[key] = await self._get(key, task.descriptor, meter)
@@ -156,6 +157,9 @@ class LayerJob:
             return self._fetcher.fetch(descriptor)
         return nullcontext(BlobReader(BytesStream(descriptor.data), descriptor))
 
+    async def _unpack_layer(self, task: LayerTask) -> None:
+        await to_thread.run_sync(self._unpack, task)
+
     def _unpack(self, task: LayerTask) -> None:
         """Unpack one layer, in a worker thread; files are added when all the others are there."""
         path = self._paths[_key(task)]
@@ -166,15 +170,21 @@ class LayerJob:
         if self._used(task, path):
             path.unlink()
 
-    def _add_file(self, task: LayerTask) -> None:
+    async def _add_file(self, task: LayerTask) -> None:
         key = _key(task)
         path = self._paths[key]
-        if self._is_kept(path):
+        if self._kept is not None and self._is_kept(path):
             own = self._blobs / path.name
-            # The folder may have been chosen on another file system.
-            with storage_errors(f"move {path} to {own}"), _taken(path):
-                shutil.move(path, own)
-            path = self._paths[key] = own
+            with ExitStack() as stack:
+                # Open before it may be taken away: another process may want it as well.
+                file = await to_thread.run_sync(stack.enter_context, self._opened(path))
+                alone = await self._kept.claim(path)
+                await to_thread.run_sync(_bring, path, file, own, alone)
+            self._paths[key] = own
+        await to_thread.run_sync(self._add_own, task)
+
+    def _add_own(self, task: LayerTask) -> None:
+        path = self._paths[_key(task)]
         move = self._used(task, path)
         self._extractor.add_file(task.path, path, move=move, digest=task.descriptor.digest)
 
@@ -232,6 +242,19 @@ class LayerJob:
             algorithm=task.algorithm,
             needs_end=task.diff_id is None,
         )
+
+
+def _bring(path: Path, file: IO[bytes], own: Path, alone: bool) -> None:  # noqa: FBT001
+    """Move a file, or copy it where others use it, too."""
+    with storage_errors(f"move {path} to {own}"), _taken(path):
+        if alone:
+            file.close()  # Windows moves no open file
+            shutil.move(path, own)  # the folder may have been chosen on another file system
+            return
+        with own.open("xb", buffering=0) as copy:
+            while data := file.read(_COPY_BYTES):
+                from_thread.check_cancelled()
+                write_all(copy, data)
 
 
 class _TakenError(Exception):

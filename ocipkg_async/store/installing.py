@@ -3,6 +3,8 @@
 import hashlib
 import json
 import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +30,7 @@ from ..package.listing import ListedFolder
 from ..spec import Manifest
 from .link_tree import ChangedError, link_tree
 from .nearest import Nearest
+from .receipts import Receipt
 from .shelf import Shelf
 
 
@@ -128,24 +131,32 @@ async def _from_other(shelf: Shelf, manifest: Manifest, key: str, limits: Unpack
         receipt = await run_in_thread(shelf.receipts.intact, digest, limits)
         if receipt is None:
             continue
-        temp, folder = shelf.packages / temp_name(), shelf.folder(manifest.digest)
+        async with _temporary(shelf) as temp, _temporary(shelf) as aside:
 
-        def link(listing: ListedFolder, other: Path, temp: Path, folder: Path) -> bool:
-            with storage_errors(f"write {folder}"):
-                try:
-                    link_tree(listing, other, temp, check=from_thread.check_cancelled)
-                except ChangedError:
-                    return False
-                shelf.make_room(manifest.digest, key, listing)
-                temp.rename(folder)
-            return True
-
-        try:
-            if await run_in_thread(link, receipt.listing, shelf.folder(digest), temp, folder):
+            def link(receipt: Receipt, other: Path, temp: Path, aside: Path) -> bool:
+                folder = shelf.folder(manifest.digest)
+                with storage_errors(f"write {folder}"):
+                    try:
+                        link_tree(receipt.listing, other, temp, check=from_thread.check_cancelled)
+                    except ChangedError:
+                        return False
+                    shelf.make_room(manifest.digest, receipt, aside)
+                    temp.rename(folder)
                 return True
-        finally:
-            await finish_in_thread(partial(shutil.rmtree, temp, ignore_errors=True))
+
+            if await run_in_thread(link, receipt, shelf.folder(digest), temp, aside):
+                return True
     return False
+
+
+@asynccontextmanager
+async def _temporary(shelf: Shelf) -> AsyncIterator[Path]:
+    """Give a path for a folder, which is removed at the end."""
+    path = shelf.packages / temp_name()
+    try:
+        yield path
+    finally:
+        await finish_in_thread(partial(shutil.rmtree, path, ignore_errors=True))
 
 
 class _Building:
@@ -174,20 +185,25 @@ class _Building:
         shelf, manifest, wishes = self._shelf, self._manifest, self._wishes
         if wishes.keep_layers:
             await _keep_layers(shelf, self._near, manifest, wishes)
-        report = await unpack_new(
-            self._near,
-            manifest,
-            shelf.folder(manifest.digest),
-            limits=wishes.limits,
-            # A tool that writes to a file in place would change it in other packages, too.
-            read_only=True,
-            partial=shelf.partials,
-            resume=wishes.resume,
-            concurrency=wishes.concurrency,
-            before=lambda listing: shelf.make_room(manifest.digest, self._key, listing),
-            action="download",
-            on_event=wishes.on_event,
-        )
+        async with _temporary(shelf) as aside:
+
+            def before(listing: ListedFolder) -> None:
+                shelf.make_room(manifest.digest, Receipt(key=self._key, listing=listing), aside)
+
+            report = await unpack_new(
+                self._near,
+                manifest,
+                shelf.folder(manifest.digest),
+                limits=wishes.limits,
+                # A tool that writes to a file in place would change it in other packages, too.
+                read_only=True,
+                partial=shelf.partials,
+                resume=wishes.resume,
+                concurrency=wishes.concurrency,
+                before=before,
+                action="download",
+                on_event=wishes.on_event,
+            )
         for layer, reason in report.skipped:
             text = f"{layer.digest.short} is left out: {reason}"
             wishes.on_event(Warned(action="unpack", descriptor=layer, text=text))

@@ -10,13 +10,11 @@ from pathlib import Path
 from anyio import from_thread
 
 from ..content import Fetcher, run_in_thread
-from ..content.files import temp_name
 from ..content.locks import file_lock
 from ..errors import storage_errors
 from ..layout import Layout
 from ..layout.blob_folder import BlobFolder
 from ..package import UnpackLimits
-from ..package.listing import ListedFolder
 from ..spec import Digest, Manifest
 from .checking import differences
 from .nearest import Nearest
@@ -101,17 +99,20 @@ class Shelf:
                 return False
         return True
 
-    def make_room(self, digest: Digest, key: str, listing: ListedFolder) -> None:
+    def make_room(self, digest: Digest, receipt: Receipt, aside: Path) -> None:
         """Note what was unpacked of a manifest, whose folder is put in place next; blocks.
 
-        What is in the way there is damaged, and is put aside for `clear_aside`.
+        Args:
+            digest: the manifest.
+            receipt: what was unpacked.
+            aside: where to put what is in the way; it was damaged.
 
         Raises:
             DiskFullError, StorageError: the file system refused.
         """
         folder = self.folder(digest)
-        self.receipts.write(digest, Receipt(key=key, listing=listing))
+        self.receipts.write(digest, receipt)
         with storage_errors(f"replace {folder}"):
             folder.parent.mkdir(parents=True, exist_ok=True)
             if os.path.lexists(folder):
-                folder.rename(self.packages / temp_name())
+                folder.rename(aside)

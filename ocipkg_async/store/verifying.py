@@ -78,7 +78,8 @@ class _Verifying:
         for name, manifest in self._manifests.items():
             layers = {layer.digest for layer in manifest.layers}
             kept = self._shelf.receipts.keeps_layers
-            only_files = name in self._receipts and not await run_in_thread(kept, manifest.digest)
+            listed = name in self._receipts or name in self._unclear
+            only_files = listed and not await run_in_thread(kept, manifest.digest)
             (unpacked if only_files else needed).update(layers)
             if manifest.config is not None:
                 needed.add(manifest.config.digest)
