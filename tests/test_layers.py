@@ -12,7 +12,7 @@ ROOT = Path(ocipkg_async.__path__[0])
 SOURCES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "_version"}),
+    frozenset({"errors", "_late", "_version"}),
     frozenset({"spec"}),
     frozenset({"events"}),
     frozenset({"content", "transport", "native"}),
@@ -59,9 +59,11 @@ DECIDING = (
     "package/formats.py",
     "package/index_entries.py",
     "package/layer_plan.py",
+    "package/listing.py",
     "package/run_config.py",
     "package/tar_fields.py",
     "package/tar_headers.py",
+    "package/whiteouts.py",
     "registry/capabilities.py",
     "registry/download/journal.py",
     "registry/download/pace.py",
@@ -70,6 +72,7 @@ DECIDING = (
     "registry/quirks.py",
     "registry/upload/plan.py",
     "registry/upload/session.py",
+    "store/retention.py",
     "server/paging.py",
     "server/ranges.py",
     "server/routes.py",

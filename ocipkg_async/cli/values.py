@@ -116,7 +116,7 @@ class Age(click.ParamType[float]):
         self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Return the number of seconds."""
-        if isinstance(value, float):
+        if not isinstance(value, str):
             return value
         match = _AGE.fullmatch(value.strip())
         if match is None:

@@ -3,11 +3,12 @@
 from .artifact import push_artifact
 from .artifact_file import ArtifactFile
 from .builder import pack, source_date_epoch
+from .building import UnpackReport
 from .compress import Compression
 from .extract import Mode
 from .file_list import FileKind, PackageFile, list_files, list_folder
 from .formats import PackageFormat
-from .install import UnpackReport, unpack, unpack_new
+from .install import unpack, unpack_new
 from .layer_plan import Unpack
 from .layer_writer import LayerInfo
 from .limits import UnpackLimits

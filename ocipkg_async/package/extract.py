@@ -6,7 +6,6 @@ relative to folders opened without following a link, so that a wrong guess can s
 the root. All of it blocks and belongs in a worker thread.
 """
 
-import functools
 import os
 import stat
 from collections.abc import Callable
@@ -14,24 +13,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from ..errors import InvalidPackageError, UnsafeArchiveError, storage_errors
-from .decompress import PIECE_BYTES
+from ..errors import UnsafeArchiveError, storage_errors
 from .entry_names import Parts, check_link_target, split_name
 from .extracted_tree import Content, Node, Tree
 from .file_digests import FileDigests
-from .folders import HAS_DESCRIPTORS, Folder, open_folder, probe
+from .file_writing import copy_into, write_pieces
+from .folders import HAS_DESCRIPTORS, open_folder, probe
 from .limits import Budget, UnpackLimits
 from .listing import ListedFolder
 from .tar_reader import Kind, TarEntry, TarReader
+from .whiteouts import parse_whiteout
 
 Mode = Literal["artifact", "rootfs"]
 """``artifact``: names and links that are safe and the same everywhere, no special files, nobody
 else may write. ``rootfs``: what images hold; links keep any target, modes are kept, special files
 are left out (S-22, S-25, S-26)."""
 
-_WHITEOUT = ".wh."
-_AUFS = ".wh..wh."
-_OPAQUE = ".wh..wh..opq"
 _SPECIAL = frozenset({Kind.CHARACTER, Kind.BLOCK, Kind.FIFO})
 
 
@@ -182,7 +179,11 @@ class Extractor:
                 with open_folder(source.parent, descriptors=self._descriptors) as origin:
                     origin.rename(source.name, folder, name)
             else:
-                found = self._copy(source, folder, name)
+                fd = folder.create(name, 0o666 & ~self._forbidden)
+                try:
+                    found = copy_into(fd, source, check=self._check)
+                finally:
+                    os.close(fd)
             self._tree.add(parts, Kind.FILE, size=found.st_size).content = Content(
                 size=found.st_size,
                 executable=bool(found.st_mode & stat.S_IXUSR),
@@ -219,20 +220,13 @@ class Extractor:
 
     def _whiteout(self, parts: Parts) -> bool:
         """Carry out a whiteout; False if the entry is none."""
-        if not any(part.startswith(_WHITEOUT) for part in parts):
+        found = parse_whiteout(parts)
+        if found is None:
             return False
-        *parents, name = parts
-        folder = tuple(parents)
-        if name == _OPAQUE:
-            self._tree.hide_all(folder)
-            return True
-        if any(part.startswith(_AUFS) for part in parts):
-            return True
-        hidden = name.removeprefix(_WHITEOUT)
-        inside = any(part.startswith(_WHITEOUT) for part in parents)
-        if inside or hidden in {"", ".", ".."}:
-            raise InvalidPackageError(f"{'/'.join(parts)[:200]!r} is not a valid whiteout")
-        self._tree.hide(folder, hidden)
+        if found.all:
+            self._tree.hide_all(found.folder)
+        elif found.hidden:
+            self._tree.hide(found.folder, found.hidden)
         return True
 
     def _write(self, parts: Parts, entry: TarEntry, reader: TarReader) -> None:
@@ -274,17 +268,7 @@ class Extractor:
         try:
             if mode & self._umask and hasattr(os, "fchmod"):
                 os.fchmod(fd, mode)
-            at = 0
-            for offset, piece in reader.pieces():
-                self._check()
-                if offset != at:
-                    os.lseek(fd, offset, os.SEEK_SET)
-                if digest is not None:
-                    digest.update(offset, piece)
-                write_fully(fd, piece)
-                at = offset + len(piece)
-            if at < entry.size:
-                os.ftruncate(fd, entry.size)
+            write_pieces(fd, reader.pieces(), entry.size, digest=digest, check=self._check)
             if self._keep_times:
                 target = fd if os.utime in os.supports_fd else folder.path / name
                 os.utime(target, (entry.mtime_s, entry.mtime_s))
@@ -342,20 +326,3 @@ class Extractor:
         if self._mode == "rootfs":
             return mode & 0o777
         return (mode & 0o755 if mode & 0o100 else mode & 0o644) & ~self._umask
-
-    def _copy(self, source: Path, folder: Folder, name: str) -> os.stat_result:
-        fd = folder.create(name, 0o666 & ~self._forbidden)
-        try:
-            with source.open("rb", buffering=0) as file:
-                for piece in iter(functools.partial(file.read, PIECE_BYTES), b""):
-                    self._check()
-                    write_fully(fd, memoryview(piece))
-            return os.fstat(fd)
-        finally:
-            os.close(fd)
-
-
-def write_fully(fd: int, piece: memoryview) -> None:
-    """Write all of `piece`, of which the system may take less at a time."""
-    while piece:
-        piece = piece[os.write(fd, piece) :]

@@ -17,14 +17,14 @@ from ..spec import Digester
 
 CHUNK_BYTES = 1 << 20
 _CHUNKS = "chunks-sha256"
-_ZEROS = bytes(CHUNK_BYTES)
+_ZEROS = bytearray(CHUNK_BYTES)
 _AHEAD = 8  # pieces of up to 1 MiB that wait for their turn
 # Below, hashing costs less than handing it to another thread.
 _INLINE_BYTES = 128 << 10
 
 
 class _Hash(Protocol):
-    def update(self, offset: int, piece: memoryview) -> None: ...
+    def update(self, offset: int, piece: memoryview, /) -> None: ...
     def text(self) -> str: ...
 
 

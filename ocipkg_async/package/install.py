@@ -8,44 +8,25 @@ after a failure or cancellation the destination is as it was (S-29).
 import errno
 import functools
 import os
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import anyio
-from anyio import from_thread, to_thread
+from anyio import to_thread
 
-from ..content import Downloader, Fetcher, fetch_bytes, finish_in_thread
-from ..errors import AlreadyExistsError, InvalidArgumentError, single_error, storage_errors
-from ..events import Action, OnEvent, Warned, ignore
-from ..spec import Descriptor, Manifest
-from .extract import Extractor, Mode
-from .kept_layers import kept_layers
-from .layer_job import CONCURRENT_LAYERS, LayerJob
-from .layer_plan import IMAGE_CONFIGS, LayerTask, Unpack, plan_unpack
+from ..content import Fetcher
+from ..errors import AlreadyExistsError, single_error, storage_errors
+from ..events import Action, OnEvent, ignore
+from ..spec import Manifest
+from .building import Building, Place, UnpackReport
+from .extract import Mode
+from .layer_job import CONCURRENT_LAYERS
+from .layer_plan import Unpack
 from .limits import UnpackLimits
 from .listing import ListedFolder
-from .merge import in_the_way, merge_tree
-from .staging import BACKUP, BLOBS, TREE, parents, partials_folder, staging_folder
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnpackReport:
-    """What was unpacked.
-
-    Attributes:
-        files: how many files, every hard link counted.
-        bytes: bytes in them, hard links counted once.
-        skipped: layers that were not unpacked, each with the reason.
-        special: devices and FIFOs that were left out.
-    """
-
-    files: int
-    bytes: int
-    skipped: tuple[tuple[Descriptor, str], ...] = ()
-    special: int = 0
+from .merge import merge_tree
+from .staging import BACKUP, TREE, parents, staging_folder
 
 
 async def unpack(
@@ -88,10 +69,9 @@ async def unpack(
         UnsupportedError: a layer, compression or entry of a kind that is not supported.
         DiskFullError, StorageError: the file system refused.
     """
-    build = functools.partial(
-        _build,
-        fetcher,
-        manifest,
+    building = Building(
+        fetcher=fetcher,
+        manifest=manifest,
         limits=limits or UnpackLimits(),
         mode=mode,
         unpack=unpack,
@@ -104,7 +84,7 @@ async def unpack(
         action="unpack",
         on_event=on_event,
     )
-    return await _own_task(functools.partial(_unpack, build, destination, overwrite=overwrite))
+    return await _own_task(functools.partial(_unpack, building, destination, overwrite=overwrite))
 
 
 async def unpack_new(
@@ -151,10 +131,9 @@ async def unpack_new(
         AlreadyExistsError: something is there.
         OCIError: as `unpack`.
     """
-    build = functools.partial(
-        _build,
-        fetcher,
-        manifest,
+    building = Building(
+        fetcher=fetcher,
+        manifest=manifest,
         limits=limits or UnpackLimits(),
         mode=mode,
         unpack=unpack,
@@ -167,17 +146,9 @@ async def unpack_new(
         action=action,
         on_event=on_event,
     )
-    return await _own_task(functools.partial(_unpack_new, build, folder, before))
+    return await _own_task(functools.partial(_unpack_new, building, folder, before))
 
 
-class _Build(Protocol):
-    async def __call__(
-        self, staging: Path, occupied: Path | None, place: "_Place"
-    ) -> UnpackReport: ...
-
-
-_Place = Callable[[ListedFolder], None]
-"""Moves the finished tree to where it belongs, in a worker thread."""
 _T = TypeVar("_T")
 
 
@@ -199,9 +170,9 @@ async def _own_task(function: Callable[[], Awaitable[_T]]) -> _T:
     return results[0]
 
 
-async def _unpack(build: _Build, destination: Path, *, overwrite: bool) -> UnpackReport:
+async def _unpack(building: Building, destination: Path, *, overwrite: bool) -> UnpackReport:
     if not await _exists(destination):
-        return await _unpack_new(build, destination, None)
+        return await _unpack_new(building, destination, None)
     if not await to_thread.run_sync(destination.is_dir):
         raise AlreadyExistsError(f"{destination} is not a folder", hint="choose another folder")
     async with staging_folder(destination) as staging:
@@ -209,10 +180,10 @@ async def _unpack(build: _Build, destination: Path, *, overwrite: bool) -> Unpac
         def place(_: ListedFolder) -> None:
             merge_tree(staging / TREE, destination, backup=staging / BACKUP, overwrite=overwrite)
 
-        return await build(staging, None if overwrite else destination, place)
+        return await building.run(staging, None if overwrite else destination, place)
 
 
-async def _unpack_new(build: _Build, folder: Path, before: _Place | None) -> UnpackReport:
+async def _unpack_new(building: Building, folder: Path, before: Place | None) -> UnpackReport:
     if before is None and await _exists(folder):
         raise _exists_error(folder)
     async with parents(folder.parent), staging_folder(folder.parent) as staging:
@@ -222,7 +193,7 @@ async def _unpack_new(build: _Build, folder: Path, before: _Place | None) -> Unp
                 before(listing)
             _put_in_place(staging / TREE, folder)
 
-        return await build(staging, None, place)
+        return await building.run(staging, None, place)
 
 
 async def _exists(path: Path) -> bool:
@@ -244,96 +215,3 @@ def _put_in_place(tree: Path, folder: Path) -> None:
             if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
                 raise _exists_error(folder) from error  # somebody was faster
             raise
-
-
-async def _build(
-    fetcher: Fetcher,
-    manifest: Manifest,
-    staging: Path,
-    occupied: Path | None,
-    place: _Place,
-    *,
-    limits: UnpackLimits,
-    mode: Mode | None,
-    unpack: Unpack,
-    keep_times: bool,
-    read_only: bool,
-    partial: Path | None,
-    resume: bool,
-    concurrency: int,
-    listing: bool,
-    action: Action,
-    on_event: OnEvent,
-) -> UnpackReport:
-    """Fetch and unpack everything into the staging folder's tree, and put that in its place.
-
-    What is in the way in the folder `occupied` is told before anything is fetched, as far as the
-    manifest tells the names.
-    """
-    if not isinstance(manifest, Manifest):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidArgumentError(
-            "an index cannot be unpacked", hint="select the manifest of one platform first"
-        )
-    config = None
-    if manifest.config is not None and manifest.config.media_type in IMAGE_CONFIGS:
-        config = await fetch_bytes(fetcher, manifest.config)
-    plan = plan_unpack(manifest, config, limits=limits, mode=mode, unpack=unpack)
-    if occupied is not None:
-        await to_thread.run_sync(_check_titles, plan.tasks, occupied)
-    start = functools.partial(
-        Extractor,
-        staging / TREE,
-        mode=plan.mode,
-        limits=limits,
-        keep_times=keep_times,
-        read_only=read_only,
-        listing=listing,
-        check=from_thread.check_cancelled,
-    )
-
-    def left(folder: Path) -> None:
-        text = f"what arrived is kept in {folder}; run this again to go on"
-        on_event(Warned(action="unpack", text=text))
-
-    async with AsyncExitStack() as stack:
-        partials = None
-        if resume and isinstance(fetcher, Downloader):
-            partials = await stack.enter_async_context(
-                partials_folder(partial, staging.parent, on_left=left)
-            )
-        # What arrived is kept until the files are in place.
-        kept = await stack.enter_async_context(kept_layers(partials))
-        extractor = await to_thread.run_sync(start)
-        try:
-            await LayerJob(
-                fetcher,
-                plan.tasks,
-                staging / BLOBS,
-                extractor,
-                limits=limits,
-                kept=kept,
-                concurrency=concurrency,
-                action=action,
-                on_event=on_event,
-            ).run()
-            await to_thread.run_sync(extractor.finish)
-            found = await to_thread.run_sync(extractor.listing) if listing else ListedFolder()
-        finally:
-            await finish_in_thread(extractor.close)
-        await to_thread.run_sync(place, found)
-        if extractor.special:
-            text = f"{extractor.special} devices or FIFOs were left out"
-            on_event(Warned(action="unpack", text=text))
-        return UnpackReport(
-            files=extractor.files,
-            bytes=extractor.bytes,
-            skipped=plan.skipped,
-            special=extractor.special,
-        )
-
-
-def _check_titles(tasks: Sequence[LayerTask], folder: Path) -> None:
-    for task in tasks:
-        path = folder.joinpath(*task.path)
-        if task.role == "file" and os.path.lexists(path):
-            raise in_the_way(path, mixed=path.is_dir() and not path.is_symlink())

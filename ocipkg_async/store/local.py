@@ -32,10 +32,11 @@ from ..errors import IntegrityError, InvalidDocumentError, NotFoundError, storag
 from ..events import OnEvent, ignore
 from ..layout import Layout
 from ..package import UnpackLimits
-from ..spec import Descriptor, Digest, Manifest, Platform, Reference, annotations
+from ..spec import Descriptor, Digest, Platform, Reference, annotations
+from .catalog import Catalog, name_of, not_installed
 from .cleaning import Cleaning
 from .installing import Wishes, install_manifest
-from .names import from_name, to_name
+from .names import to_name
 from .nearest import Nearest
 from .receipts import OF_INSTALLED
 from .retention import Use, beyond, check_retention
@@ -59,6 +60,7 @@ class LocalStore:
         self.path = path
         self.layout = layout
         self._shelf = Shelf(path, layout)
+        self._catalog = Catalog(self._shelf)
 
     @classmethod
     async def open(cls, path: Path | None = None) -> Self:
@@ -126,7 +128,7 @@ class LocalStore:
         async with self._shelf.locked(shared=True):
             manifest = await select_manifest(self._shelf.nearest(source), root, platform)
             await install_manifest(self._shelf, source, manifest, name, wishes)
-        return self._package(reference, platform, manifest)
+        return self._catalog.package(reference, platform, manifest)
 
     async def find(self, reference: Reference, platform: Platform | None = None) -> Package:
         """Return an installed package, without asking a registry.
@@ -136,11 +138,11 @@ class LocalStore:
         """
         # Nobody takes for unused what is found just now.
         async with self._shelf.locked(shared=True):
-            descriptor = await self._entry(reference, platform)
+            descriptor = await self._catalog.entry(reference, platform)
             manifest = await select_manifest(self.layout, descriptor)
-            package = self._package(reference, platform, manifest)
+            package = self._catalog.package(reference, platform, manifest)
             if not await run_in_thread(package.path.is_dir):
-                raise _not_installed(reference, platform, "is damaged: its files are gone")
+                raise not_installed(reference, platform, "is damaged: its files are gone")
             await self._shelf.touch(to_name(reference, platform))
         return package
 
@@ -173,30 +175,7 @@ class LocalStore:
             if name not in entries:
                 await self.layout.tag(manifest.descriptor, name)
             await self._shelf.touch(name)
-        return self._package(reference, platform, manifest)
-
-    async def _entry(self, reference: Reference, platform: Platform | None) -> Descriptor:
-        wanted = to_name(reference, platform)
-        for entry in await self.layout.entries():
-            if (entry.annotations or {}).get(annotations.REF_NAME) == wanted:
-                return entry.plain()
-        raise _not_installed(reference, platform, "is not installed")
-
-    async def _listed(
-        self, reference: Reference, platform: Platform | None, descriptor: Descriptor
-    ) -> Package:
-        """Describe a package for a list; `verify` tells of damage, and removing must mend it."""
-        try:
-            manifest = await select_manifest(self.layout, descriptor)
-        except (IntegrityError, InvalidDocumentError, NotFoundError):
-            return Package(
-                reference=reference.with_default_tag(),
-                platform=platform,
-                descriptor=descriptor,
-                path=self._shelf.folder(descriptor.digest),
-                size=descriptor.size,
-            )
-        return self._package(reference, platform, manifest)
+        return self._catalog.package(reference, platform, manifest)
 
     async def packages(self) -> list[Package]:
         """Return all installed packages, sorted by name.
@@ -206,15 +185,7 @@ class LocalStore:
         """
         # Nobody removes anything while manifests are read.
         async with self._shelf.locked(shared=True):
-            return await self._named()
-
-    async def _named(self) -> list[Package]:
-        found: list[Package] = []
-        for entry in await self.layout.entries():
-            known = from_name((entry.annotations or {}).get(annotations.REF_NAME, ""))
-            if known is not None:
-                found.append(await self._listed(*known, entry.plain()))
-        return sorted(found, key=_name)
+            return await self._catalog.packages()
 
     async def remove(self, reference: Reference, platform: Platform | None = None) -> Package:
         """Remove a package: its name, its files, and the blobs that nothing else needs.
@@ -224,8 +195,8 @@ class LocalStore:
             StorageError: the file system refused.
         """
         async with self._shelf.locked(shared=False):
-            entry = await self._entry(reference, platform)
-            package = await self._listed(reference, platform, entry)
+            entry = await self._catalog.entry(reference, platform)
+            package = await self._catalog.listed(reference, platform, entry)
             # Others may want to go on with what they began to fetch.
             await self._drop([package], partials_grace_s=STALE_PARTIAL_S, dry_run=False)
         return package
@@ -254,9 +225,9 @@ class LocalStore:
         """
         check_retention(older_than_s=older_than_s, keep=keep)
         async with self._shelf.locked(shared=dry_run):
-            stamps, named = self._shelf.stamps, await self._named()
+            stamps, named = self._shelf.stamps, await self._catalog.packages()
             uses = await run_in_thread(
-                lambda: [Use(one, stamps.last_s(_name(one), one.path)) for one in named]
+                lambda: [Use(one, stamps.last_s(name_of(one), one.path)) for one in named]
             )
             gone = beyond(uses, now_s=time.time(), older_than_s=older_than_s, keep=keep)
             return await self._drop(gone, partials_grace_s=0, dry_run=dry_run)
@@ -265,11 +236,13 @@ class LocalStore:
         self, packages: list[Package], *, partials_grace_s: float, dry_run: bool
     ) -> Pruned:
         """Remove packages and what nothing needs; the store's lock is held."""
-        names = [_name(package) for package in packages]
+        names = [name_of(package) for package in packages]
         cleaning = Cleaning(self._shelf, gone=names, partials_grace_s=partials_grace_s)
         pruned = await cleaning.run(tuple(packages), dry_run=dry_run)
         if not dry_run:
-            await run_in_thread(cleaning.keep_stamps, list(map(_name, await self._named())))
+            await run_in_thread(
+                cleaning.keep_stamps, list(map(name_of, await self._catalog.packages()))
+            )
         return pruned
 
     async def verify(self, *, limits: UnpackLimits | None = None) -> list[Problem]:
@@ -287,7 +260,7 @@ class LocalStore:
             StorageError: a file cannot be read, or there is no space to unpack.
         """
         async with self._shelf.locked(shared=True):
-            named = [(_name(package), package) for package in await self._named()]
+            named = [(name_of(package), package) for package in await self._catalog.packages()]
             return await verify_store(self._shelf, named, limits or UnpackLimits())
 
     @asynccontextmanager
@@ -299,26 +272,3 @@ class LocalStore:
     def with_source(self, source: Fetcher) -> Nearest:
         """Return a store to read from: documents and layers of this one, and what it lacks of `source`."""
         return self._shelf.nearest(source)
-
-    def _package(
-        self, reference: Reference, platform: Platform | None, manifest: Manifest
-    ) -> Package:
-        return Package(
-            reference=reference.with_default_tag(),
-            platform=platform,
-            descriptor=manifest.descriptor,
-            path=self._shelf.folder(manifest.digest),
-            size=sum(descriptor.size for descriptor in manifest.successors),
-        )
-
-
-def _name(package: Package) -> str:
-    return to_name(package.reference, package.platform)
-
-
-def _not_installed(reference: Reference, platform: Platform | None, what: str) -> NotFoundError:
-    return NotFoundError(
-        f"{to_name(reference, platform)} {what}",
-        hint=f"install it with: ocipkg-async get {reference.with_default_tag()}"
-        + (f" --platform {platform}" if platform else ""),
-    )
