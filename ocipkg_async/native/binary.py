@@ -7,24 +7,26 @@ from pathlib import Path
 from ..errors import storage_errors
 from . import ar, coff, elf, macho
 from .machine import Binary
-from .window import MalformedError, Window
+from .window import Allowance, MalformedError, Window
 
 __all__ = ["Binary", "identify"]
 
 
-def identify(binary: Path | bytes) -> Binary | None:
+def identify(binary: Path | bytes, *, allowance: Allowance | None = None) -> Binary | None:
     """Tell what a binary is: a program, library, object or archive of objects of any system.
 
     It reads headers only, of bounded size. It blocks.
 
     Args:
         binary: a file, or its content.
+        allowance: how much may be read of several files together.
 
     Returns:
         what it is, or None if it is no binary, or broken.
 
     Raises:
         StorageError: the file cannot be read.
+        LimitExceededError: the allowance is used up.
     """
     if isinstance(binary, bytes):
         return _identify(Window.of(io.BytesIO(binary), len(binary)))
@@ -33,7 +35,11 @@ def identify(binary: Path | bytes) -> Binary | None:
             binary.stat()
             return None
         with binary.open("rb", buffering=0) as file:
-            return _identify(Window.of(file, os.fstat(file.fileno()).st_size))
+            size = os.fstat(file.fileno()).st_size
+            if allowance is None:
+                return _identify(Window.of(file, size))
+            with allowance.budget() as budget:
+                return _identify(Window.of(file, size, budget))
 
 
 def _identify(window: Window) -> Binary | None:

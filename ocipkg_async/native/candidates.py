@@ -10,6 +10,7 @@ from ..errors import LimitExceededError, storage_errors
 from .binary import Binary, identify
 from .linkage import LibraryKind
 from .metadata import is_folder_name, is_library_name
+from .window import Allowance
 
 Form = Literal["ar", "so", "versioned so", "dylib", "versioned dylib", "lib", "dll.a", "dll"]
 
@@ -104,6 +105,8 @@ def look_through(folder: Path, *, shown: int = 8) -> Contents:
         root = folder.resolve(strict=True)
         files = _files(folder)
         candidates: list[Candidate] = []
+        known: dict[Path, Binary | None] = {}
+        allowance = Allowance()
         for path in files:
             named = _named(path.relative_to(folder))
             if named is None:
@@ -114,8 +117,10 @@ def look_through(folder: Path, *, shown: int = 8) -> Contents:
             if len(candidates) == _MOST_LIBRARIES:
                 raise LimitExceededError(f"{folder} has more than {_MOST_LIBRARIES} libraries")
             name, form = named
+            if real not in known:
+                known[real] = identify(real, allowance=allowance)
             candidates.append(
-                Candidate(name=name, form=form, path=path, real=real, binary=identify(real))
+                Candidate(name=name, form=form, path=path, real=real, binary=known[real])
             )
     return Contents(
         candidates=tuple(candidates),

@@ -236,8 +236,8 @@ def _arm_level(window: Window, header: _Header) -> str:
     start, width, count = header.sections
     if start == 0 or width != 40 or count > _MOST_SECTIONS:
         return ""
-    for position in range(count):
-        fields = window.unpack(f"{header.order}10I", start + position * width)
+    table = window.read(start, width * count)
+    for fields in struct.iter_unpack(f"{header.order}10I", table):
         if fields[1] == _ARM_ATTRIBUTES:
             data = window.read(fields[4], min(fields[5], _ATTRIBUTE_BYTES))
             return _ARM_LEVELS.get(_arm_architecture(data, header.order), "")

@@ -1,15 +1,46 @@
 """Bounded reading of a file that may be hostile, or of a part of it."""
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
+
+from ..errors import LimitExceededError
 
 # Headers, a dynamic section, and the member headers of a large archive; never a file's code.
 _MOST_BYTES = 8 << 20
+# Four thousand shared libraries with ten times as many headers as usual.
+_MOST_PACKAGE_BYTES = 128 << 20
+# What a call of the system takes at least, in the time to read so many bytes.
+_CALL_BYTES = 64
 _STRING_BYTES = 4096
 
 
 class MalformedError(Exception):
     """What is read does not have the form it claims; it does not leave this folder."""
+
+
+class Allowance:
+    """How much is read of all files of a package; what is kept of them is less than that."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_PACKAGE_BYTES
+
+    @contextmanager
+    def budget(self) -> Iterator[list[int]]:
+        """Give the next file a budget, and count what it took.
+
+        Raises:
+            LimitExceededError: nothing is left.
+        """
+        if self._left <= 0:
+            raise LimitExceededError(
+                "the libraries of the package have more headers than those of any real one",
+                hint="do not trust this package, or ask its author",
+            )
+        budget = [before := min(_MOST_BYTES, self._left)]
+        yield budget
+        self._left -= before - budget[0]
 
 
 class Window:
@@ -22,9 +53,9 @@ class Window:
         self.size = size
 
     @classmethod
-    def of(cls, file: BinaryIO, size: int) -> "Window":
-        """Return a window over a whole file, with a new budget."""
-        return cls(file, size, budget=[_MOST_BYTES])
+    def of(cls, file: BinaryIO, size: int, budget: list[int] | None = None) -> "Window":
+        """Return a window over a whole file, with a new budget unless one is given."""
+        return cls(file, size, budget=[_MOST_BYTES] if budget is None else budget)
 
     def part(self, offset: int, size: int) -> "Window":
         """Return a window over a part, which must lie within.
@@ -44,7 +75,7 @@ class Window:
         """
         if offset < 0 or size < 0 or offset + size > self.size:
             raise MalformedError
-        self._budget[0] -= size + 1  # a read of nothing counts too
+        self._budget[0] -= size + _CALL_BYTES  # a read of nothing counts too
         if self._budget[0] < 0:
             raise MalformedError
         self._file.seek(self._start + offset)

@@ -1,16 +1,24 @@
 """How a folder is linked: which file of which name, for what, and what its headers are."""
 
+import struct
 from pathlib import Path
 
 import pytest
 
 from native.forged import ar, coff, elf, import_object, macho, pe, universal
-from ocipkg_async.errors import InvalidPackageError, NotFoundError, OCIError, StorageError
+from ocipkg_async.errors import (
+    InvalidPackageError,
+    LimitExceededError,
+    NotFoundError,
+    OCIError,
+    StorageError,
+)
 from ocipkg_async.native import LibraryKind, Linkage, LinkMetadata, Toolchain, Wanted, scan
 from ocipkg_async.spec import Platform
 
 LINUX = Platform(os="linux", architecture="amd64")
 ARM64 = Platform(os="linux", architecture="arm64")
+ARM32 = Platform(os="linux", architecture="arm", variant="v7")
 WINDOWS = Platform(os="windows", architecture="amd64")
 MAC = Platform(os="darwin", architecture="arm64")
 X86, ARM = 0x01000007, 0x0100000C
@@ -287,3 +295,28 @@ def test_names_that_no_build_system_is_told(tmp_path: Path, name: str) -> None:
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
         linked(tmp_path / "gone")
+
+
+def costly() -> bytes:
+    """An object for 32-bit ARM with as many sections as there can be, none of which tells its level."""
+    count, width = 65_535, 40
+    head = bytearray(elf(machine=40, bits=32))
+    struct.pack_into("<I", head, 32, len(head))
+    struct.pack_into("<HH", head, 46, width, count)
+    return bytes(head) + bytes(count * width)
+
+
+def test_headers_of_all_libraries_together_are_bounded(tmp_path: Path) -> None:
+    """Links cost a package nothing, and would let its reader work for hours."""
+    folder = package(tmp_path / "pkg", {"lib0.a": ar(("a.o/", costly()))})
+    for number in range(1, 100):
+        (folder / f"lib{number}.a").hardlink_to(folder / "lib0.a")
+    with pytest.raises(LimitExceededError, match="headers"):
+        linked(folder, ARM32)
+
+
+def test_a_file_behind_many_links_is_read_once(tmp_path: Path) -> None:
+    folder = package(tmp_path / "pkg", {"lib0.a": ar(("a.o/", costly()))})
+    for number in range(1, 100):
+        (folder / f"lib{number}.a").symlink_to("lib0.a")
+    assert len(linked(folder, ARM32).libraries) == 100
