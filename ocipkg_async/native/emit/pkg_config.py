@@ -3,7 +3,8 @@ r"""A ``.pc`` file for pkg-config, its two programs alike.
 Both split values as a shell does, but differ in ``$$``: so each character that could mean something
 has a backslash before it, and ``$$`` and ``${`` never stand side by side. In what they print, both
 escape for the shell all but ``$``, ``(`` and ``)``, which makefiles are meant to see; Meson, which
-uses no shell, gets these right nevertheless.
+uses no shell, gets these right nevertheless. So a shell that runs a makefile's recipe would expand
+the ``$`` of a macro, which a registry had a hand in, and run ``$(...)``: such macros are refused.
 """
 
 import re
@@ -36,6 +37,12 @@ def pkg_config_files(linkage: Linkage, *, rpath: bool = False) -> dict[str, str]
         InvalidPackageError: a value cannot be expressed.
     """
     name = package_name(linkage)
+    for define in linkage.defines:
+        if "$" in define:
+            raise InvalidPackageError(
+                f"pkg-config cannot be told of the macro {define!r}: a shell would expand its '$'",
+                hint="the package says so in its link metadata; ask its author",
+            )
     own = list(_apart(linkage, library_arguments(linkage, rpath=rpath)))
     system = system_arguments(linkage)
     # Required of each file, and 0 satisfies no condition.

@@ -75,6 +75,13 @@ def test_pkg_config_escapes_whatever_means_something() -> None:
     assert found["Cflags"] == r"-I/a\ b/\$\$/\$\{c\}/\# " + r"-DA=\"x\""
 
 
+@pytest.mark.parametrize("value", ["$(touch$IFS/tmp/x)", "a$IFS-fplugin=/tmp/x.so", "$"])
+def test_pkg_config_leaves_nothing_of_a_macro_to_the_shell(value: str) -> None:
+    """What it prints has no backslash before a dollar, so recipes of make would expand it."""
+    with pytest.raises(InvalidPackageError, match="shell"):
+        pkg_config_files(linkage(static("foo"), defines=(f"A={value}",)))
+
+
 def test_pkg_config_has_no_words_for_an_rpath_with_a_comma() -> None:
     with pytest.raises(InvalidPackageError, match="comma"):
         pkg_config_files(linkage(dynamic("foo", "/a,b")), rpath=True)
