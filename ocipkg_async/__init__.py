@@ -19,6 +19,7 @@ The blocking twin is `ocipkg_async.sync`, the command ``ocipkg-async``.
 import importlib
 from typing import TYPE_CHECKING
 
+from ._late import late_name
 from ._version import __version__
 
 if TYPE_CHECKING:
@@ -112,12 +113,11 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name == "errors":
         return importlib.import_module(".errors", __name__)
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f".{home}", __name__), name)
-    globals()[name] = value
-    return value
+    if name == "Client":
+        # The command loads the HTTP library when it needs it; a service when it starts, and not
+        # in its event loop, amid its work.
+        importlib.import_module(".client.network", __name__)
+    return late_name(__name__, _HOMES, name)
 
 
 def __dir__() -> list[str]:

@@ -1,10 +1,8 @@
 """Verbs for what is kept on this machine: installed packages and passwords."""
 
-from ..registry import ping
 from ..spec import Platform, Reference
 from ..spec.reference import parse_domain
 from ..store import Package, Problem, Pruned
-from ..transport import Credential, FixedCredential, Transport
 from .open_client import OpenClient, to_platform, to_reference
 
 
@@ -87,6 +85,15 @@ class KeepingVerbs(OpenClient):
             CredentialError: they cannot be kept.
             RegistryError, TransportError: the registry refused, or could not be reached.
         """
+        # For logins alone; nothing else here needs the HTTP library.
+        from ..registry import ping  # noqa: PLC0415
+        from ..transport import (  # noqa: PLC0415
+            Credential,
+            CredentialFiles,
+            FixedCredential,
+            Transport,
+        )
+
         _ = self._stores
         parse_domain(registry)
         host = Reference.parse(f"{registry}/x", strict=True)
@@ -97,7 +104,8 @@ class KeepingVerbs(OpenClient):
             on_event=self._on_event,
         ) as transport:
             await ping(transport, host.host)
-        return await self._files.put(host.registry, credential)
+        files = CredentialFiles(authfile=self.options.authfile)
+        return await files.put(host.registry, credential)
 
     async def logout(self, registry: str) -> bool:
         """Forget the user name and password for a registry; return whether there were any.
@@ -105,6 +113,9 @@ class KeepingVerbs(OpenClient):
         Raises:
             CredentialError: the file or helper cannot be used.
         """
+        from ..transport import CredentialFiles  # noqa: PLC0415 - as for login
+
         _ = self._stores
         parse_domain(registry)
-        return await self._files.erase(Reference.parse(f"{registry}/x", strict=True).registry)
+        files = CredentialFiles(authfile=self.options.authfile)
+        return await files.erase(Reference.parse(f"{registry}/x", strict=True).registry)

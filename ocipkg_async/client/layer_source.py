@@ -3,11 +3,14 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..content import BlobReader, Meter
 from ..errors import NotFoundError, TransportError
-from ..registry import Repository
 from ..spec import Descriptor, Reference
+
+if TYPE_CHECKING:
+    from ..registry import Repository
 
 
 class LayerSource:
@@ -18,7 +21,7 @@ class LayerSource:
         reference: its name.
     """
 
-    def __init__(self, repository: Repository, reference: Reference) -> None:
+    def __init__(self, repository: "Repository", reference: Reference) -> None:
         self._repository = repository
         self._reference = reference
 

@@ -1,5 +1,7 @@
 """Getting what is known already: from a lock file, or from the store without a registry."""
 
+from typing import TYPE_CHECKING
+
 import anyio
 
 from ..errors import (
@@ -12,9 +14,11 @@ from ..errors import (
     TagMovedError,
 )
 from ..events import OnEvent, Warned
-from ..registry import Repository
 from ..spec import Descriptor, Digest, Platform, Reference
 from ..store import LocalStore, LockedPackage, Package
+
+if TYPE_CHECKING:
+    from ..registry import Repository
 
 
 async def installed_as(
@@ -29,7 +33,7 @@ async def installed_as(
 
 
 async def locked_root(
-    repository: Repository, locked: LockedPackage, digest: Digest, on_event: OnEvent
+    repository: "Repository", locked: LockedPackage, digest: Digest, on_event: OnEvent
 ) -> Descriptor:
     """Return the manifest that was locked, if the tag still points to what it did.
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -13,12 +14,14 @@ from ..content import fetch_document, finish_in_thread, run_in_thread
 from ..content.files import LOCK_SUFFIX, atomic_file, write_all
 from ..content.locks import file_lock
 from ..errors import LimitExceededError, NotFoundError, single_error, storage_errors
-from ..registry import Repository
 from ..spec import Descriptor, Index, Platform, Reference
 from ..spec.media_types import is_index
 from ..store import LockedPackage, LockFile
 from ..store.lock_file import FILE_NAME, MAX_BYTES, Offered
 from .open_client import OpenClient, to_reference
+
+if TYPE_CHECKING:
+    from ..registry import Repository
 
 
 class LockingVerbs(OpenClient):
@@ -91,7 +94,7 @@ class LockingVerbs(OpenClient):
                     group.start_soon(resolve, reference)
         return found
 
-    async def _offered(self, repository: Repository, root: Descriptor) -> list[Offered]:
+    async def _offered(self, repository: "Repository", root: Descriptor) -> list[Offered]:
         """Return all manifests below an index, in order, with their platforms; of a manifest none."""
         if not is_index(root.media_type):
             return []

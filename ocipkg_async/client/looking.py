@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from ..content import ReferrersLister, run_in_thread
 from ..errors import UnsupportedError
 from ..package import PackageFile, list_files, list_folder
-from ..registry import catalog
 from ..spec import Descriptor, Platform, Reference
 from .inspection import Inspection, inspect
 from .open_client import OpenClient, to_platform, to_reference, to_target
@@ -154,4 +153,6 @@ class LookingVerbs(OpenClient):
         Raises:
             RegistryError, TransportError: the registry refused (many do), or could not be reached.
         """
-        return await catalog(self._stores.transport, registry)
+        from ..registry import catalog  # noqa: PLC0415 - the rest looks at what is local, too
+
+        return await catalog(self._stores.network.transport, registry)

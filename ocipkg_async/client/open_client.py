@@ -3,21 +3,23 @@
 import contextlib
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from ..content import Fetcher, ReadStore, Store, select_manifest
 from ..copy import CopyReport, copy_graph
 from ..errors import ClosedError, InvalidArgumentError, InvalidPlatformError
 from ..events import Action, OnEvent, Warned, ignore
 from ..layout import ArchiveWriter
-from ..registry import Repository
 from ..spec import Descriptor, Manifest, Platform, Reference, media_types
 from ..store import LocalStore
-from ..transport import CredentialFiles, CredentialProvider, Transport
+from ..transport import CredentialProvider
 from .opening import Stores
 from .options import ClientOptions
 from .platform_check import platform_doubt
 from .target import Target
+
+if TYPE_CHECKING:
+    from ..registry import Repository
 
 
 class OpenClient:
@@ -31,8 +33,7 @@ class OpenClient:
         on_event: OnEvent = ignore,
     ) -> None:
         self.options = options or ClientOptions()
-        self._files = CredentialFiles(authfile=self.options.authfile)
-        self._credentials = credentials or self._files
+        self._credentials = credentials
         self._on_event = on_event
         self._opened: Stores | None = None
         self._local: LocalStore | None = None
@@ -47,10 +48,7 @@ class OpenClient:
             raise InvalidArgumentError(
                 "the client is open already", hint="one `async with` serves all concurrent calls"
             )
-        transport = Transport(
-            self.options.transport, credentials=self._credentials, on_event=self._on_event
-        )
-        self._opened = Stores(await transport.__aenter__(), self.options)
+        self._opened = Stores(self.options, self._credentials, self._on_event)
         return self
 
     async def __aexit__(
@@ -62,9 +60,9 @@ class OpenClient:
         """Close all connections."""
         opened, self._opened = self._opened, None
         if opened is not None:
-            await opened.transport.__aexit__(kind, error, trace)
+            await opened.aclose()
 
-    def repository(self, reference: str | Reference) -> Repository:
+    def repository(self, reference: str | Reference) -> "Repository":
         """Return a remote repository as a store, for everything the verbs here do not do."""
         return self._stores.repository(to_reference(reference))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..content import ReadStore, Store, StreamPusher
 from ..errors import (
@@ -12,13 +12,17 @@ from ..errors import (
     RegistryError,
     TransportError,
 )
+from ..events import OnEvent
 from ..layout import ArchiveReader, ArchiveWriter, Layout
 from ..layout.names import as_digest, find
-from ..registry import RegistryMemory, Repository
 from ..spec import Descriptor, Reference, annotations
-from ..transport import Transport
+from ..transport import CredentialProvider
 from .options import ClientOptions
 from .target import Target
+
+if TYPE_CHECKING:
+    from ..registry import Repository
+    from .network import Network
 
 
 class WritableStore(Store, StreamPusher, Protocol):
@@ -26,29 +30,41 @@ class WritableStore(Store, StreamPusher, Protocol):
 
 
 class Stores:
-    """Opens layouts and archives, and keeps one `Repository` for each name.
+    """Opens registries when they are first needed, layouts and archives.
 
-    What a repository learnt about its registry, and its locks, are shared that way.
+    Args:
+        options: of the client.
+        credentials: where user names and passwords come from; None: the usual files.
+        on_event: gets what happens.
     """
 
-    def __init__(self, transport: Transport, options: ClientOptions) -> None:
-        self.transport = transport
+    def __init__(
+        self, options: ClientOptions, credentials: CredentialProvider | None, on_event: OnEvent
+    ) -> None:
         self._options = options
-        self._repositories: dict[str, Repository] = {}
-        self._memory = RegistryMemory()
+        self._credentials = credentials
+        self._on_event = on_event
+        self._network: Network | None = None
 
-    def repository(self, reference: Reference) -> Repository:
+    @property
+    def network(self) -> "Network":
+        """The registries."""
+        if self._network is None:
+            # What is done without a registry does without the HTTP library, too.
+            from .network import Network  # noqa: PLC0415
+
+            self._network = Network(self._options, self._credentials, self._on_event)
+        return self._network
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        network, self._network = self._network, None
+        if network is not None:
+            await network.transport.__aexit__(None, None, None)
+
+    def repository(self, reference: Reference) -> "Repository":
         """Return the repository that a reference names."""
-        found = self._repositories.get(reference.name)
-        if found is None:
-            found = self._repositories[reference.name] = Repository(
-                self.transport,
-                reference,
-                max_manifest_bytes=self._options.max_manifest_bytes,
-                options=self._options.transfer,
-                memory=self._memory,
-            )
-        return found
+        return self.network.repository(reference)
 
     @asynccontextmanager
     async def local(self, target: Target) -> AsyncIterator[Layout | ArchiveReader]:

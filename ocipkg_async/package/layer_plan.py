@@ -153,7 +153,7 @@ def _is_of_old_ocipkg(config: object) -> bool:
     fields = cast("dict[str, object]", config)
     inner = fields.get("config")
     return (
-        fields.keys() - {"author"} == _OF_OLD_OCIPKG
+        frozenset(fields) - {"author"} == _OF_OLD_OCIPKG
         and fields["history"] == []
         and isinstance(inner, dict)
         and inner.keys() == {"Labels"}

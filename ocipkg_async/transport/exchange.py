@@ -85,6 +85,11 @@ class Connections:
         self._proxies: dict[str, str] = {}
 
     async def __aenter__(self) -> Self:
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Open it in a running event loop; then `__aexit__` must follow."""
         options = self._options
         self._proxies = environment() if options.proxies_from_environment else {}
         self._session = aiohttp.ClientSession(
@@ -103,7 +108,6 @@ class Connections:
         )
         # Its own repetition is uncounted; ours covers the same case, and more methods.
         self._session._retry_connection = False  # noqa: SLF001 - there is no public switch
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         session, self._session = self._session, None

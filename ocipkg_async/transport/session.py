@@ -68,8 +68,12 @@ class Transport:
         )
 
     async def __aenter__(self) -> Self:
-        await self._connections.__aenter__()
+        self.start()
         return self
+
+    def start(self) -> None:
+        """Open it in a running event loop, as ``async with`` does; then `__aexit__` must follow."""
+        self._connections.start()
 
     async def __aexit__(self, *details: object) -> None:
         await self._connections.__aexit__(*details)

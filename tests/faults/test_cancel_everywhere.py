@@ -216,7 +216,7 @@ def descriptors() -> dict[str, str]:
 
 def in_use(client: Client) -> int:
     """Connections that carry a request."""
-    session = client._stores.transport._connections._session
+    session = client._stores.network.transport._connections._session
     assert session is not None
     assert session.connector is not None
     return len(session.connector._acquired)

@@ -222,7 +222,7 @@ async def test_a_package_of_old_ocipkg_has_wrong_diff_ids(made: Made, tmp_path: 
     """It hashes twice what its compressor does not take at once."""
     image = await made.image(FILES)
     wrong = {"type": "layers", "diff_ids": [Digest.of(b"other")]}
-    config = {
+    config: dict[str, object] = {
         "created": "2022-08-08T00:00:00.000000000+00:00",
         "author": "somebody",
         "architecture": "amd64",
@@ -231,9 +231,12 @@ async def test_a_package_of_old_ocipkg_has_wrong_diff_ids(made: Made, tmp_path: 
         "rootfs": wrong,
         "history": [],
     }
-    for number, (changed, fits) in enumerate(
-        [({}, True), ({"history": [{}]}, False), ({"config": {"Env": []}}, False)]
-    ):
+    others: list[tuple[dict[str, object], bool]] = [
+        ({}, True),
+        ({"history": [{}]}, False),
+        ({"config": {"Env": []}}, False),
+    ]
+    for number, (changed, fits) in enumerate(others):
         described = await made.blob(json.dumps(config | changed).encode(), media_types.OCI_CONFIG)
         manifest = Manifest.build(config=described, layers=image.layers)
         if fits:
