@@ -86,6 +86,7 @@ DECIDING = (
     "transport/auth/token.py",
     "transport/credentials/docker_config.py",
     "transport/backoff.py",
+    "transport/failure.py",
     "transport/redirect.py",
     "transport/responses.py",
     "transport/retry.py",

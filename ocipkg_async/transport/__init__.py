@@ -15,7 +15,7 @@ if TYPE_CHECKING:
         StaticCredentials,
         first_of,
     )
-    from .failures import failure_of
+    from .failure import failure_of
     from .headers import Headers
     from .options import USER_AGENT, TransportOptions
     from .redirect import check_place
@@ -46,7 +46,7 @@ _HOMES = {
     "TransportOptions": "options",
     "USER_AGENT": "options",
     "check_place": "redirect",
-    "failure_of": "failures",
+    "failure_of": "failure",
     "first_of": "credentials",
     "join_location": "urls",
     "redacted": "urls",

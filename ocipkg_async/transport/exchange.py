@@ -13,7 +13,8 @@ from yarl import URL
 
 from ..errors import ClosedError, TimedOutError, single_error
 from .body import BodyPump, BytesBody
-from .failures import FailedError, Failure, explained
+from .failure import FailedError, Failure
+from .failures import explained
 from .options import TransportOptions
 from .proxy import environment, proxy_for
 from .rate import RateLimit

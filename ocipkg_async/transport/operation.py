@@ -23,7 +23,7 @@ from .auth.need import Need
 from .auth.refused import explained, warning
 from .deadline import Deadline
 from .exchange import Connections, Outgoing
-from .failures import FailedError, Failure, failure_of, is_retryable
+from .failure import FailedError, Failure, failure_of, is_retryable
 from .options import TransportOptions
 from .redirect import STATUSES, Hop, next_hop
 from .request import Request

@@ -6,7 +6,8 @@ import aiohttp
 import anyio
 
 from ..errors import ClosedError, OCIError, ProtocolError
-from .failures import FailedError, explained
+from .failure import FailedError
+from .failures import explained
 from .headers import Headers
 from .rate import RateLimit
 from .urls import redacted

@@ -7,7 +7,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from ..errors import InvalidArgumentError
-from .failures import Failure
+from .failure import Failure
 
 MAX_RETRY_AFTER_S = 366 * 24 * 3600.0
 _SECONDS = re.compile(r"[0-9]{1,12}", re.ASCII)

@@ -16,7 +16,7 @@ from .auth.token import MAX_ANSWER_BYTES, TokenRequest
 from .credentials.model import CredentialProvider
 from .deadline import Deadline
 from .exchange import Connections
-from .failures import failure_of
+from .failure import failure_of
 from .headers import Headers
 from .operation import Operation, Parts
 from .options import TransportOptions

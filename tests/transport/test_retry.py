@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ocipkg_async.errors import InvalidArgumentError, OCIError
 from ocipkg_async.transport import RetryBudget, RetryPolicy
-from ocipkg_async.transport.failures import Failure, is_retryable
+from ocipkg_async.transport.failure import Failure, is_retryable
 from ocipkg_async.transport.retry import parse_retry_after
 
 
