@@ -173,10 +173,10 @@ def _listed(
         )
     fitting = _fitting(some, wanted)
     if not fitting:
-        raise _nothing_fits(folder, some, wanted)
+        raise _nothing_fits(folder, some, wanted, listed=name)
     of_kind = _of_kind(fitting, wanted.kind)
     if not of_kind:
-        raise _not_of_kind(folder, fitting, wanted)
+        raise _not_of_kind(folder, fitting, wanted, listed=name)
     return _library(folder, _one(folder, name, of_kind, wanted), contents)
 
 
@@ -248,15 +248,22 @@ def _runtime(one: Candidate, contents: Contents) -> Path | None:
     return next(iter(beside or dlls), None)
 
 
-def _nothing_fits(folder: Path, some: Sequence[Candidate], wanted: Wanted) -> NotFoundError:
+def _nothing_fits(
+    folder: Path, some: Sequence[Candidate], wanted: Wanted, *, listed: str | None = None
+) -> NotFoundError:
     found = _listing([f"{_shown(folder, one)} is {one.what}" for one in some])
-    return NotFoundError(f"the package has no library for {wanted}: {found}", hint=_CHOOSE)
+    which = f"library {listed!r}" if listed else "library"
+    return NotFoundError(f"the package has no {which} for {wanted}: {found}", hint=_CHOOSE)
 
 
-def _not_of_kind(folder: Path, some: Sequence[Candidate], wanted: Wanted) -> NotFoundError:
+def _not_of_kind(
+    folder: Path, some: Sequence[Candidate], wanted: Wanted, *, listed: str | None = None
+) -> NotFoundError:
     found = _listing([f"{_shown(folder, one)} is {one.kind}" for one in some])
+    which = f"library {listed!r}" if listed else "library"
+    needs = ", which its link metadata name" if listed else ""
     return NotFoundError(
-        f"the package has no {wanted.kind} library for {wanted}: {found}",
+        f"the package has no {wanted.kind} {which} for {wanted}{needs}: {found}",
         hint="leave the kind open to take what there is, or get a package that has it",
     )
 

@@ -123,8 +123,11 @@ def test_order_and_choice_of_the_metadata(both: Path) -> None:
 def test_metadata_that_name_what_is_not_there(both: Path) -> None:
     with pytest.raises(InvalidPackageError, match=r"no library 'fool'.*include/foo\.h"):
         linked(both, says=LinkMetadata(libraries=("foo", "fool")))
-    with pytest.raises(NotFoundError, match=r"no dynamic library.*libbar\.a is static"):
+    with pytest.raises(NotFoundError, match=r"no dynamic library 'bar' .*libbar\.a is static"):
         linked(both, kind="dynamic", says=LinkMetadata(libraries=("foo", "bar")))
+    (both / "lib" / "libbar.a").write_bytes(STATIC_ARM64)
+    with pytest.raises(NotFoundError, match=r"no library 'bar' for linux/amd64: lib/libbar\.a is"):
+        linked(both, says=LinkMetadata(libraries=("foo", "bar")))
     with pytest.raises(InvalidPackageError, match="no folder 'inc'"):
         linked(both, says=LinkMetadata(include=("inc",)))
 
