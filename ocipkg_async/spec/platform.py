@@ -118,8 +118,13 @@ class Platform(
         The missing half of a single word comes from the host. The result is in normal form.
 
         Raises:
-            InvalidPlatformError: the text has another form.
+            InvalidPlatformError: the text has another form, such as that of a target triple.
         """
+        if "-" in text and "/" not in text and text.lower() not in _ARCH_ALIASES:
+            raise InvalidPlatformError(
+                f"{text[:100]!r} is neither a platform nor a target triple of a known system",
+                hint="write it as linux/amd64, linux/arm/v7 or aarch64-unknown-linux-gnu",
+            )
         if _WORD.fullmatch(text):
             os = _OS_ALIASES.get(text.lower(), text.lower())
             if os in _KNOWN_OS:

@@ -211,8 +211,9 @@ async def test_platform_is_chosen_from_an_index(client: Client, tmp_path: Path, 
     with pytest.raises(NotFoundError) as caught:
         await client.get(f"{name}:v1", platform="plan9/386")
     assert "linux/arm64" in (caught.value.hint or "")
-    with pytest.raises(InvalidPlatformError):
-        await client.get(f"{name}:v1", platform="/")
+    for mistyped in ("/", "x86_64-unknown-linxu-gnu"):
+        with pytest.raises(InvalidPlatformError, match="is n"):
+            await client.get(f"{name}:v1", platform=mistyped)
     whole = await client.inspect(f"{name}:v1")
     assert isinstance(whole.document, Index)
     one = await client.inspect(f"{name}:v1", platform=other)

@@ -50,6 +50,8 @@ def test_i70_i71_text_form(text: str, platform: Platform) -> None:
         "linux(1/2)/amd64",
         "linux(1.0)",
         "lin\nux",
+        "x86_64-unknown-linxu-gnu",
+        "aarch64-unknown-linux-gnu",
     ],
 )
 def test_i71_not_a_platform(text: str) -> None:
@@ -65,6 +67,7 @@ def test_i71_one_word_is_system_or_architecture() -> None:
     assert p("aarch64") == Platform(os=host.os, architecture="arm64")
     assert p("s390x") == Platform(os=host.os, architecture="s390x")
     assert p("arm").variant == "v7"
+    assert p("X86-64").architecture == "amd64"
 
 
 @pytest.mark.parametrize(
