@@ -96,7 +96,7 @@ def _text(found: Inspection) -> str:
     if document.subject:
         lines.append(("Subject", document.subject.digest))
     lines.append(("Size", size_text(found.size)))
-    lines += [(f"  {key}", value) for key, value in sorted(document.annotations.items())]
+    lines += [(f"  {key}", value) for key, value in sorted(found.annotations.items())]
     head = "\n".join(f"{name + ':':<10} {printable(value)}" for name, value in lines)
     if not isinstance(document, Manifest):
         rows = [_row(str(entry.platform or "-"), entry) for entry in document.manifests]
@@ -119,6 +119,7 @@ def _json(found: Inspection) -> dict[str, Any]:
     return {
         "target": found.target,
         **descriptor_json(found.document.descriptor),
+        "annotations": dict(found.annotations),
         "content": json.loads(found.document.raw),
     }
 

@@ -1,9 +1,15 @@
 """Looking at content without installing it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 from ..content import ReadStore, fetch_document
-from ..spec import Descriptor, Index, Manifest
+from ..errors import IntegrityError, InvalidDocumentError, LimitExceededError, NotFoundError
+from ..spec import Descriptor, Index, Manifest, media_types
+from ..spec.decoding import decode_json
+
+_IMAGE_CONFIGS = frozenset({media_types.OCI_CONFIG, media_types.DOCKER_CONFIG})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,12 +20,15 @@ class Inspection:
         target: the target, as text.
         descriptor: the document it points to.
         document: that document.
+        annotations: those of the document, or where a manifest has none, the labels of the image:
+            ocipkg before 0.3 wrote its annotations there.
         size: bytes of everything it lists directly.
     """
 
     target: str
     descriptor: Descriptor
     document: Manifest | Index
+    annotations: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def size(self) -> int:
@@ -36,4 +45,34 @@ async def inspect(
         NotFoundError, IntegrityError, InvalidDocumentError: as `fetch_document`.
     """
     document = await fetch_document(store, descriptor, max_bytes=max_bytes)
-    return Inspection(target=target, descriptor=descriptor, document=document)
+    notes: Mapping[str, str] = document.annotations
+    if not notes and isinstance(document, Manifest):
+        notes = await _labels(store, document, max_bytes=max_bytes)
+    return Inspection(target=target, descriptor=descriptor, document=document, annotations=notes)
+
+
+async def _labels(store: ReadStore, manifest: Manifest, *, max_bytes: int) -> Mapping[str, str]:
+    """Return the labels of an image, none where its config is not there or not one."""
+    config = manifest.config
+    if config is None or config.media_type not in _IMAGE_CONFIGS or config.size > max_bytes:
+        return {}
+    try:
+        async with store.fetch(config) as reader:
+            return labels_of(await reader.read_all(max_bytes=max_bytes))
+    except (NotFoundError, IntegrityError, InvalidDocumentError, LimitExceededError):
+        return {}  # who needs the config fails on this; the manifest can be looked at without
+
+
+def labels_of(config: bytes) -> Mapping[str, str]:
+    """Return the labels in the config of an image; a config that says none gives none.
+
+    Raises:
+        InvalidDocumentError: it is no JSON.
+    """
+    tree = decode_json(config, what="config")
+    settings = cast("dict[str, Any]", tree).get("config") if isinstance(tree, dict) else None
+    labels = cast("dict[str, Any]", settings).get("Labels") if isinstance(settings, dict) else None
+    if not isinstance(labels, dict):
+        return {}
+    known = cast("dict[str, Any]", labels)
+    return {key: value for key, value in known.items() if isinstance(value, str)}

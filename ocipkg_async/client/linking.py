@@ -1,8 +1,6 @@
 """The verb that tells how a package is linked."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
 
 from ..content import fetch_document, run_in_thread
 from ..errors import (
@@ -21,8 +19,8 @@ from ..native import (
     scan,
 )
 from ..spec import Manifest, Platform, Reference, annotations, media_types
-from ..spec.decoding import decode_json
 from ..store import LocalStore, LockFile, Package
+from .inspection import labels_of
 from .locked import installed_as
 from .moving import MovingVerbs
 from .open_client import to_platform, to_reference
@@ -77,7 +75,7 @@ class LinkingVerbs(MovingVerbs):
         try:
             async with store.reading():
                 manifest, config = await self._described(store, package)
-                notes = _notes(manifest, config)
+                notes = manifest.annotations or labels_of(config)  # as format V0 has them
                 return await run_in_thread(
                     lambda: scan(
                         package.path,
@@ -149,19 +147,6 @@ def _wanted(
     gnu = "-gnu" in triple or "mingw" in triple
     libc = "musl" if "-musl" in triple else "glibc" if gnu and platform.os == "linux" else None
     return Wanted(platform=platform, kind=kind, toolchain="gnu" if gnu else "msvc", libc=libc)
-
-
-def _notes(manifest: Manifest, config: bytes) -> Mapping[str, str]:
-    """Return the annotations of a package; those of format V0 are labels."""
-    if manifest.annotations:
-        return manifest.annotations
-    tree = decode_json(config, what="config")
-    settings = cast("dict[str, Any]", tree).get("config") if isinstance(tree, dict) else None
-    labels = cast("dict[str, Any]", settings).get("Labels") if isinstance(settings, dict) else None
-    if not isinstance(labels, dict):
-        return {}
-    known = cast("dict[str, Any]", labels)
-    return {key: value for key, value in known.items() if isinstance(value, str)}
 
 
 def _line(text: str) -> str:

@@ -150,3 +150,21 @@ def test_a_mistyped_path_is_not_only_a_repository_that_fails() -> None:
         failed = run("inspect", text, *proxy, code=6)
         assert "no file or folder of this name" in failed.stderr
     run("inspect", "nope:v1", *proxy, code=6)
+
+
+@pytest.mark.parametrize("form", ["ocipkg-v0", "ocipkg-v1"])
+def test_annotations_of_both_formats(tree: Path, name: str, form: str) -> None:
+    version = "org.opencontainers.image.version"
+    run("pack", tree, "-o", f"{name}:v1", "--format", form, "-a", f"{version}=1.2")
+    assert f"{version}: 1.2\n" in run("inspect", f"{name}:v1").stdout
+    assert run_json("inspect", f"{name}:v1")["annotations"] == {version: "1.2"}
+
+
+def test_an_image_whose_config_is_missing(tree: Path, tmp_path: Path) -> None:
+    layout = tmp_path / "layout"
+    run("pack", tree, "-o", f"oci:{layout}", "--format", "ocipkg-v0", "-a", "k=v")
+    found = run_json("inspect", f"oci:{layout}")
+    assert found["annotations"] == {"k": "v"}
+    config = found["content"]["config"]["digest"]
+    (layout / "blobs" / "sha256" / config.removeprefix("sha256:")).unlink()
+    assert run_json("inspect", f"oci:{layout}") == {**found, "annotations": {}}
