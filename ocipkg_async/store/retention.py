@@ -32,7 +32,7 @@ def check_retention(*, older_than_s: float | None, keep: int | None) -> None:
 def beyond(
     uses: Iterable[Use], *, now_s: float, older_than_s: float | None, keep: int | None
 ) -> list[Package]:
-    """Return the packages that are to go; with both conditions, those that fulfil both.
+    """Return the packages that are to go, in their order; with both conditions, those that fulfil both.
 
     Args:
         uses: all installed packages.
@@ -43,11 +43,15 @@ def beyond(
     if older_than_s is None and keep is None:
         return []
     groups: defaultdict[tuple[str, Platform | None], list[Use]] = defaultdict(list)
-    for use in uses:
+    every = list(uses)
+    for use in every:
         groups[use.package.reference.name, use.package.platform].append(use)
+    stay: set[int] = set()
+    for group in groups.values():
+        group.sort(key=lambda one: one.last_s, reverse=True)
+        stay.update(map(id, group[: keep or 0]))
     return [
         use.package
-        for group in groups.values()
-        for use in sorted(group, key=lambda one: one.last_s, reverse=True)[keep or 0 :]
-        if older_than_s is None or now_s - use.last_s > older_than_s
+        for use in every
+        if id(use) not in stay and (older_than_s is None or now_s - use.last_s > older_than_s)
     ]
