@@ -57,6 +57,6 @@ def choose(index: Index, platform: Platform | None) -> Descriptor:
         offered = ", ".join(str(e.platform) for e in entries if e.platform) or "nothing"
         raise NotFoundError(
             f"the index {index.digest} has no manifest for {wanted}",
-            hint=f"it has: {offered}; choose with --platform",
+            hint=f"it has: {offered}; choose with --platform or --target",
         )
     return entries[position]

@@ -177,7 +177,7 @@ def test_index(tmp_path: Path, name: str) -> None:
     run("path", f"{name}:v1", code=4)
     run("path", f"{name}:v1", "--platform", "linux/arm/v7")
     wrong = run("get", f"{name}:v1", "--platform", "plan9/386", code=4)
-    assert "linux/arm/v7; choose with --platform" in wrong.stderr
+    assert "linux/arm/v7; choose with --platform or --target" in wrong.stderr
 
 
 def test_terminal_codes_of_others_are_not_printed(tmp_path: Path, name: str) -> None:
