@@ -13,9 +13,17 @@ from ocipkg_async.content import BytesSource, MemoryStore, fetch_bytes, select_m
 from ocipkg_async.errors import InvalidDocumentError, LimitExceededError, NotFoundError
 from ocipkg_async.package import UnpackLimits, pack
 from ocipkg_async.package.listing import ListedFolder
-from ocipkg_async.spec import Descriptor, Reference
+from ocipkg_async.spec import (
+    EMPTY,
+    EMPTY_JSON,
+    Descriptor,
+    Manifest,
+    Reference,
+    media_types,
+)
 from ocipkg_async.store import LocalStore, Package
 from ocipkg_async.store.receipts import Receipt, Receipts
+from package import raw_tar as raw
 
 NAME = Reference.parse("example.org/pkg:v1")
 
@@ -212,6 +220,31 @@ async def test_limits_hold_for_what_is_installed(
         await store.install(source, root, NAME, limits=UnpackLimits(entries=3))
     (problem,) = await store.verify(limits=UnpackLimits(file_bytes=60_000))
     assert "over the limit" in problem.message
+
+
+async def test_what_was_installed_with_raised_limits_stays_usable(
+    store: LocalStore, source: MemoryStore
+) -> None:
+    size = (128 << 30) + 1  # one more than by default; nearly all of it a hole
+    records = {b"GNU.sparse.map": b"0,3", b"GNU.sparse.size": b"%d" % size}
+    records[b"GNU.sparse.name"] = b"file"
+    data = raw.archive(raw.pax(records) + raw.file(b"x", b"abc"))
+    layer = Descriptor.of(data, media_types.OCIPKG_LAYER_TAR_GZIP)
+    manifest = Manifest.build(
+        config=EMPTY, layers=(layer,), artifact_type=media_types.OCIPKG_ARTIFACT
+    )
+    for descriptor, content in (
+        (EMPTY, EMPTY_JSON),
+        (layer, data),
+        (manifest.descriptor, manifest.raw),
+    ):
+        await source.push(descriptor, BytesSource(content))
+    limits = UnpackLimits(file_bytes=size)
+    package = await store.install(source, manifest.descriptor, NAME, limits=limits)
+    assert await store.adopt(manifest.digest, NAME) == package
+    assert await store.find(NAME) == package
+    assert (await store.prune()).packages == 0
+    assert await store.verify(limits=limits) == []
 
 
 def test_receipt_of_another_version_is_none_of_ours(tmp_path: Path) -> None:
