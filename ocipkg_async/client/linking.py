@@ -1,5 +1,6 @@
 """The verb that tells how a package is linked."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..content import fetch_document, run_in_thread
@@ -8,6 +9,7 @@ from ..errors import (
     InvalidDocumentError,
     InvalidPackageError,
     NotFoundError,
+    OCIError,
 )
 from ..native import (
     LibraryKind,
@@ -44,8 +46,8 @@ class LinkingVerbs(MovingVerbs):
     ) -> Linkage:
         """Tell how to link a package, which is installed where it is missing.
 
-        No request is made for a package that is installed. Every library is checked to be for the
-        target.
+        No request is made for a package that is installed and fits, also where its tag points
+        elsewhere now: `get` brings it up to date. Every library is checked to be for the target.
 
         Args:
             reference: the package.
@@ -70,44 +72,55 @@ class LinkingVerbs(MovingVerbs):
                 hint="give one of letters, digits, '_', '.', '+' and '-'",
             )
         parsed, wanted = to_reference(reference).with_default_tag(), to_platform(target)
-        package = await self._to_link(parsed, wanted, lock=lock, offline=offline)
+        # Cargo always says for which target; for the host's it is the package of `get REF`.
+        platform = None if wanted is not None and wanted.normalised() == Platform.host() else wanted
+        scanning = _Scanning(
+            reference=parsed,
+            name=name or parsed.repository.rpartition("/")[2],
+            target=target,
+            platform=wanted,
+            kind=kind,
+        )
+        known = await self._installed(parsed, platform) if lock is None else None
+        if known is None:
+            package = await self.get(parsed, platform=platform, lock=lock, offline=offline)
+            return await self._linkage(package, scanning)
+        try:
+            return await self._linkage(known, scanning)
+        except (NotFoundError, InvalidPackageError, InvalidDocumentError) as error:
+            newer = None if offline else await self._newer(parsed, platform, known, error)
+            if newer is None:
+                raise
+        return await self._linkage(newer, scanning)
+
+    async def _installed(self, reference: Reference, platform: Platform | None) -> Package | None:
+        """Return the installed package, under the name that has it."""
+        store = await self.local_store()
+        for one in (platform,) if platform is not None else (None, Platform.host()):
+            found = await installed_as(store, reference, one)
+            if found is not None:
+                return found
+        return None
+
+    async def _newer(
+        self, reference: Reference, platform: Platform | None, known: Package, unfit: OCIError
+    ) -> Package | None:
+        """Return what the registry has now in place of an installed package that does not fit."""
+        try:
+            found = await self.get(reference, platform=platform)
+        except OCIError as error:
+            unfit.add_note(f"it was installed before, and whether there is another now: {error}")
+            return None
+        return found if found.path != known.path else None
+
+    async def _linkage(self, package: Package, scanning: "_Scanning") -> Linkage:
         store = await self.local_store()
         try:
             async with store.reading():
                 manifest, config = await self._described(store, package)
-                notes = manifest.annotations or labels_of(config)  # as format V0 has them
-                return await run_in_thread(
-                    lambda: scan(
-                        package.path,
-                        _wanted(target, wanted, kind, config),
-                        LinkMetadata.from_config(config),
-                        name=name or parsed.repository.rpartition("/")[2],
-                        version=_line(notes.get(annotations.VERSION, "")) or parsed.tag or "",
-                        description=_line(notes.get(annotations.DESCRIPTION, "")),
-                    )
-                )
+                return await run_in_thread(scanning.scan, package.path, manifest, config)
         except (NotFoundError, InvalidPackageError, InvalidDocumentError) as error:
-            raise type(error)(f"{parsed}: {error}", hint=error.hint) from error
-
-    async def _to_link(
-        self,
-        reference: Reference,
-        platform: Platform | None,
-        *,
-        lock: Path | LockFile | None,
-        offline: bool,
-    ) -> Package:
-        """Return the installed package, under the name that has it, or else install it."""
-        # Cargo always says for which target; for the host's it is the package of `get REF`.
-        if platform is not None and platform.normalised() == Platform.host():
-            platform = None
-        if lock is None:
-            store = await self.local_store()
-            for one in (platform,) if platform is not None else (None, Platform.host()):
-                found = await installed_as(store, reference, one)
-                if found is not None:
-                    return found
-        return await self.get(reference, platform=platform, lock=lock, offline=offline)
+            raise type(error)(f"{scanning.reference}: {error}", hint=error.hint) from error
 
     async def _described(self, store: LocalStore, package: Package) -> tuple[Manifest, bytes]:
         """Return the manifest of an installed package, and its config, ``{}`` if it has none."""
@@ -120,6 +133,28 @@ class LinkingVerbs(MovingVerbs):
             return manifest, b"{}"
         async with store.layout.fetch(manifest.config) as reader:
             return manifest, await reader.read_all(max_bytes=self.options.max_manifest_bytes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scanning:
+    """What is asked of a package, whichever is found."""
+
+    reference: Reference
+    name: str
+    target: str | Platform | None
+    platform: Platform | None
+    kind: LibraryKind | None
+
+    def scan(self, folder: Path, manifest: Manifest, config: bytes) -> Linkage:
+        notes = manifest.annotations or labels_of(config)  # as format V0 has them
+        return scan(
+            folder,
+            _wanted(self.target, self.platform, self.kind, config),
+            LinkMetadata.from_config(config),
+            name=self.name,
+            version=_line(notes.get(annotations.VERSION, "")) or self.reference.tag or "",
+            description=_line(notes.get(annotations.DESCRIPTION, "")),
+        )
 
 
 def _wanted(

@@ -167,6 +167,35 @@ async def test_a_package_for_another_platform(client: Client, name: str, tmp_pat
 
 
 @pytest.mark.interop
+async def test_a_package_that_did_not_fit_and_was_replaced(
+    client: Client, name: str, tmp_path: Path
+) -> None:
+    """What is installed and does not fit is no reason to fail, where the registry has what does."""
+    amd64 = make_tree(tmp_path / "first", {"libfoo.a": library("amd64")})
+    await client.pack([amd64], f"{name}:v1", platform="linux/amd64")
+    for _ in range(2):
+        with pytest.raises(NotFoundError, match="for linux/amd64, not for linux/arm64"):
+            await client.link(f"{name}:v1", target=ARM64)
+    await push_for(client, name, tmp_path, "amd64", "arm64")
+    with pytest.raises(NotFoundError, match="for linux/amd64, not for linux/arm64"):
+        await client.link(f"{name}:v1", target=ARM64, offline=True)
+    (found,) = (await client.link(f"{name}:v1", target=ARM64)).libraries
+    assert found.path.read_bytes() == library("arm64")
+
+
+async def test_a_package_that_does_not_fit_and_no_registry(
+    options: ClientOptions, tree: Path, repository_name: str
+) -> None:
+    async with Client(options) as client:
+        async with EmbeddedRegistry() as registry:
+            name = f"{registry.host}/{repository_name}"
+            await client.pack([tree], f"{name}:v1")
+            await client.link(f"{name}:v1")
+        with pytest.raises(NotFoundError, match="no dynamic library") as caught:
+            await client.link(f"{name}:v1", kind="dynamic")
+        assert "connect" in caught.value.__notes__[0]
+
+
 async def test_a_target_with_another_libc(client: Client, name: str, tmp_path: Path) -> None:
     output = tmp_path / "tree/libfoo.so"
     make_tree(tmp_path, {"foo.c": b"int foo(void) { return 1; }\n", "tree/share/a": b""})
