@@ -102,8 +102,9 @@ def _options(*groups: tuple[Callable[[Any], Any], ...]) -> Callable[[Any], Any]:
     epilog="""\b
 Examples:
   ocipkg-async cargo build --release
-  ocipkg-async cargo build -p foo -t ghcr.io/org/foo:1.2 --headers 'include/**/*.h'
-  ocipkg-async cargo build --target x86_64-unknown-linux-gnu --target aarch64-apple-darwin
+  ocipkg-async cargo build -p foo -t REF --headers 'include/**/*.h'
+  ocipkg-async cargo build --target x86_64-unknown-linux-gnu \\
+    --target aarch64-apple-darwin
   ocipkg-async cargo build -o foo.tar -- --locked --jobs 2
 """,
 )

@@ -49,8 +49,8 @@ class PlatformTarget(click.ParamType[tuple[str, Platform | None]]):
     epilog="""\b
 Examples:
   ocipkg-async index amd64.tar arm64.tar -o ghcr.io/org/pkg:v1
-  ocipkg-async index linux/amd64=ghcr.io/org/pkg:amd64 linux/arm64=oci:build:arm64 -o pkg.tar
-  ocipkg-async index ghcr.io/org/pkg:v1 riscv64gc-unknown-linux-gnu=riscv.tar -o ghcr.io/org/pkg:v1
+  ocipkg-async index linux/amd64=oci:a linux/arm64=b.tar -o oci:pkg -t REF
+  ocipkg-async index REF riscv64gc-unknown-linux-gnu=riscv.tar -o REF
 """,
 )
 @click.argument(

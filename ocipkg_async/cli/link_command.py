@@ -43,17 +43,22 @@ _MARK_BYTES = 200
     epilog="""\b
 Examples:
   cc main.c $(ocipkg-async link ghcr.io/org/foo:1.2 --for shell)
+  eval "cc main.c $(ocipkg-async link REF --for shell)"  # also with spaces
   eval "$(ocipkg-async link ghcr.io/org/foo:1.2 --kind dynamic --for env)"
-  ocipkg-async link ghcr.io/org/foo:1.2 --for meson -o subprojects/foo
 
 \b
 In build.rs, its output is what Cargo reads:
   ocipkg-async link ghcr.io/org/foo:1.2 --for cargo
 
 \b
-In CMakeLists.txt, with -o DIR and before find_package(foo CONFIG REQUIRED PATHS DIR):
+In CMakeLists.txt, before find_package(foo CONFIG REQUIRED PATHS DIR):
   ocipkg-async link REF --for cmake -o DIR
     --target ${CMAKE_SYSTEM_NAME}/${CMAKE_SYSTEM_PROCESSOR}
+
+\b
+Before Meson starts; in meson.build it needs a subprojects/foo.wrap as well,
+with directory = foo in [wrap-file]:
+  ocipkg-async link REF --for meson -o subprojects/foo
 """,
 )
 @click.argument("reference")
@@ -102,7 +107,8 @@ async def link(
     """Install a package and tell a build system how to link it.
 
     What the build system reads is alone on stdout. Files that this command wrote are replaced,
-    others never. With a lock file (see ``lock``) a package that is installed needs no registry.
+    others never. A package that is installed is taken as it is, though its tag may point elsewhere
+    now: ``get`` brings it up to date, and a lock file (see ``lock``) says which it must be.
     """
     _check(build_system, rpath=rpath, output=output, name=name)
     if target is None and build_system == "cargo":

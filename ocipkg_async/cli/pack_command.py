@@ -23,6 +23,17 @@ Examples:
   ocipkg-async pack libfoo.a foo.h -o oci:layout -t ghcr.io/org/foo:1.2
   ocipkg-async pack build/ -o localhost:5000/pkg:v1
   ocipkg-async pack --name-as lib/libfoo.a=target/release/libfoo.a -o pkg.tar
+
+\b
+In ocipkg.toml, where all is optional:
+  [org.opencontainers.image]
+  version = "1.2"
+  [link]
+  libraries = ["foo", "foo_base"]       # each before what it needs
+  system-libraries = ["m"]
+  frameworks = ["Security"]
+  include = ["include", "include/foo"]  # folders of the package
+  defines = ["FOO=1"]
 """,
 )
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="PATH...")

@@ -15,9 +15,9 @@ from .values import KeyValue
     pushing=True,
     epilog="""\b
 Examples:
-  ocipkg-async runnable target/x86_64-unknown-linux-musl/release/app -o app.tar -t ghcr.io/org/app:v1
-  ocipkg-async runnable app-amd64 app-arm64 --name-as app -o ghcr.io/org/app:v1
-  ocipkg-async runnable app -o oci:layout --env LANG=C --user 1000 --cmd=--serve --cmd 8080
+  ocipkg-async runnable build/app -o app.tar -t ghcr.io/org/app:v1
+  ocipkg-async runnable app-amd64 app-arm64 --name-as app -o ghcr.io/org/app:1
+  ocipkg-async runnable app -o oci:layout --env LANG=C --user 1000 --cmd=-v
 """,
 )
 @click.argument(

@@ -46,6 +46,12 @@ def test_every_command_has_help(name: str) -> None:
             assert parameter.help, f"{name}: {parameter.name} has no help"
 
 
+def test_help_fits_80_columns() -> None:
+    for words in [(), *((name,) for name in COMMANDS), ("cargo", "build"), ("cargo", "publish")]:
+        for line in run(*words, "--help").stdout.splitlines():
+            assert len(line) <= 80, (words, line)
+
+
 def test_own_options_come_before_shared_ones() -> None:
     text = run("pull", "--help").stdout
     assert text.index("--output") < text.index("--json") < text.index("--authfile")
