@@ -179,9 +179,9 @@ _CRATE_TYPE_HINT = (
 
 def _nothing(crate: Crate) -> InvalidPackageError:
     types = sorted({one for t in crate.targets for one in t.crate_types if _is_rust_only(t)})
-    has = f"its library is of type {', '.join(types)}, for Rust alone" if types else "no library"
+    has = f"a library of type {', '.join(types)}, for Rust alone" if types else "no library"
     return InvalidPackageError(
-        f"{crate.name} has nothing to pack: {has}, and no program", hint=_CRATE_TYPE_HINT
+        f"{crate.name} has nothing to pack: it has {has}, and no program", hint=_CRATE_TYPE_HINT
     )
 
 
