@@ -4,7 +4,6 @@ import random
 import re
 from dataclasses import dataclass
 from datetime import UTC
-from email.utils import parsedate_to_datetime
 
 from ..errors import InvalidArgumentError
 from .failure import Failure
@@ -130,6 +129,9 @@ def parse_retry_after(value: str | None, *, now_s: float) -> float | None:
     text = (value or "").strip()
     if _SECONDS.fullmatch(text):
         return min(float(text), MAX_RETRY_AFTER_S)
+    # Policies are made without the HTTP library, which has loaded this where there is an answer.
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415
+
     try:
         moment = parsedate_to_datetime(text)
         if moment.tzinfo is None:
