@@ -18,7 +18,7 @@ from ..spec import Descriptor, Index, Platform, Reference
 from ..spec.media_types import is_index
 from ..store import LockedPackage, LockFile
 from ..store.lock_file import FILE_NAME, MAX_BYTES, Offered
-from .open_client import OpenClient, to_reference
+from .open_client import OpenClient, to_reference, to_several
 
 if TYPE_CHECKING:
     from ..registry import Repository
@@ -54,10 +54,13 @@ class LockingVerbs(OpenClient):
             NotFoundError: a registry does not have one of them; or one of `remove` is not locked;
                 or there is no file, and nothing to lock.
             InvalidDocumentError: the file is no lock file.
+            InvalidArgumentError: one text was given for a list.
             RegistryError, TransportError, StorageError: a registry or the disk refused.
         """
-        wanted = [to_reference(one).with_default_tag() for one in references]
-        gone = [to_reference(one) for one in remove]
+        wanted = [
+            to_reference(one).with_default_tag() for one in to_several(references, "references")
+        ]
+        gone = [to_reference(one) for one in to_several(remove, "remove")]
         if wanted:
             known = await read_or_empty(file)
         else:

@@ -7,7 +7,7 @@ from ..errors import UnsupportedError
 from ..package import PackageFile, list_files, list_folder
 from ..spec import Descriptor, Platform, Reference
 from .inspection import Inspection, inspect
-from .open_client import OpenClient, to_platform, to_reference, to_target
+from .open_client import OpenClient, to_platform, to_reference, to_several, to_target
 
 
 class LookingVerbs(OpenClient):
@@ -115,10 +115,12 @@ class LookingVerbs(OpenClient):
 
         Raises:
             InvalidReferenceError: a name is not a tag; nothing was tagged.
+            InvalidArgumentError: one text was given for a list; nothing was tagged.
             NotFoundError: there is no such thing.
             UnsupportedError: an archive, which cannot be changed in place.
             RegistryError, TransportError: the registry refused, or could not be reached.
         """
+        names = to_several(names, "names")
         parsed = await to_target(target)
         if parsed.kind == "archive":
             raise UnsupportedError(

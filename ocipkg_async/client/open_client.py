@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from ..content import Fetcher, ReadStore, Store, select_manifest
 from ..copy import CopyReport, copy_graph
@@ -20,6 +20,8 @@ from .target import Target
 
 if TYPE_CHECKING:
     from ..registry import Repository
+
+T = TypeVar("T")
 
 
 class OpenClient:
@@ -147,6 +149,19 @@ def to_platform(value: str | Platform | None) -> Platform | None:
         with contextlib.suppress(InvalidPlatformError):
             return Platform.from_target_triple(value)
     return Platform.parse(value)
+
+
+def to_several(values: Sequence[T], what: str) -> Sequence[T]:
+    """Return a list of texts as it is, but not one text: that is a list of its letters to Python.
+
+    Raises:
+        InvalidArgumentError: it is one text.
+    """
+    if isinstance(values, str):
+        raise InvalidArgumentError(
+            f"{what} is a list, and {values[:100]!r} is one text", hint=f"give [{values[:100]!r}]"
+        )
+    return values
 
 
 async def to_target(value: str | Reference, *, output: bool = False) -> Target:

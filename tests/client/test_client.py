@@ -141,6 +141,8 @@ async def test_save_and_load(client: Client, tree: Path, tmp_path: Path, name: s
 async def test_tag_and_tags(client: Client, tree: Path, tmp_path: Path, name: str) -> None:
     packed = await client.pack([tree], f"{name}:v1")
     assert await client.tag(f"{name}:v1", ["v1.0", "latest"]) == packed
+    with pytest.raises(InvalidArgumentError, match="'v2' is one text"):
+        await client.tag(f"{name}:v1", "v2")
     assert await client.tags(name) == ["latest", "v1", "v1.0"]
     layout = f"oci:{tmp_path / 'layout'}"
     await client.copy(f"{name}:v1", f"{layout}:v1")

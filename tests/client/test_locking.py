@@ -111,6 +111,13 @@ async def test_index_is_locked_for_all_machines(
         await elsewhere.get(f"{name}:v1", platform="windows/amd64", lock=file)
 
 
+async def test_one_text_is_no_list(client: Client, tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgumentError, match="references is a list"):
+        await client.lock("localhost/a:1", tmp_path / "ocipkg.lock")
+    with pytest.raises(InvalidArgumentError, match="remove is a list"):
+        await client.lock([], tmp_path / "ocipkg.lock", remove="localhost/a:1")
+
+
 async def test_moved_tag_is_refused_until_it_is_accepted(
     client: Client,
     elsewhere: Client,
