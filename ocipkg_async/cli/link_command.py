@@ -1,6 +1,7 @@
 """``link``: how to link a package."""
 
 import os
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -183,10 +184,15 @@ def _write(folder: Path, files: Mapping[str, str]) -> Path:
 
 
 def _refuse_others(path: Path) -> None:
-    if not path.exists():
+    try:
+        # A pipe would be waited for, and a link may lead to anything.
+        if stat.S_ISREG(path.lstat().st_mode):
+            with path.open("rb") as file:
+                mark = file.read(_MARK_BYTES)
+        else:
+            mark = b""
+    except FileNotFoundError:
         return
-    with path.open("rb") as file:
-        mark = file.read(_MARK_BYTES)
     if not mark.startswith(f"# {GENERATED}".encode()):
         raise AlreadyExistsError(
             f"{path} exists, and was not written by this command",

@@ -1,6 +1,7 @@
 """``link``: what it prints for whom, the files it writes, and how it refuses."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,22 @@ def test_files_of_others_are_not_replaced(package: str, tmp_path: Path) -> None:
     assert refused.stdout == ""
     assert f"{tmp_path / 'meson.build'} exists" in refused.stderr
     assert (tmp_path / "meson.build").read_text() == "project('mine')\n"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "link to nowhere"])
+def test_what_is_no_file_of_ours_is_neither_read_nor_replaced(
+    kind: str, package: str, tmp_path: Path
+) -> None:
+    place = tmp_path / "meson.build"
+    if kind == "pipe":
+        os.mkfifo(place)
+    else:
+        place.symlink_to(tmp_path / "elsewhere")
+    if kind == "link":
+        (tmp_path / "elsewhere").write_text("# Written by ocipkg-async link\n")
+    refused = run("link", package, "--for", "meson", *LINUX, "-o", tmp_path, code=7)
+    assert f"{place} exists" in refused.stderr
+    assert not place.is_file() or place.is_symlink()
 
 
 @pytest.mark.parametrize(
