@@ -81,7 +81,8 @@ async def index(
 
     PLATFORM is linux/arm64, linux/arm/v7 or a target triple; without it the platform is what the
     content says, and an index gives all that it has. After an index, a package takes the place of
-    the one for its platform: give a tag first and as output to add to it.
+    the one for its platform: give a tag first and as output to add to it. Of two that do so at
+    once one is lost: let jobs that run at once push their own tags, and the last one join them.
     """
     async with session.client() as client:
         descriptor = await client.index(
