@@ -127,7 +127,7 @@ def _libraries(
     if not by_name:
         if headers and wanted.kind is None:
             return ()
-        what = "no library" if headers else "no library and no header"
+        what = "no library" if headers else "no library, and no header at its root or in include"
         raise NotFoundError(
             f"the package has {what}: {_files(contents)}",
             hint="libraries are found by names as libfoo.a, libfoo.so, libfoo.dylib, foo.lib",

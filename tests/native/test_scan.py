@@ -201,7 +201,7 @@ def test_links_out_of_the_package_are_not_followed(tmp_path: Path) -> None:
             "include": str(outside),
         },
     )
-    assert "no library and no header" in str(refused(folder))
+    assert "no library, and no header" in str(refused(folder))
     with pytest.raises(InvalidPackageError, match="no folder 'include'"):
         linked(folder, says=LinkMetadata(include=("include",)))
 
