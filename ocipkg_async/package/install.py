@@ -97,6 +97,7 @@ async def unpack_new(
     unpack: Unpack = "auto",
     keep_times: bool = False,
     read_only: bool = False,
+    workplace: Path | None = None,
     partial: Path | None = None,
     resume: bool = True,
     concurrency: int = CONCURRENT_LAYERS,
@@ -106,7 +107,7 @@ async def unpack_new(
 ) -> UnpackReport:
     """Write the files of a package, image or artifact into a new folder, put in place by one rename.
 
-    The folder is built beside its place, under a temporary name; missing parents are made.
+    The folder is built under a temporary name; missing parents are made.
 
     Args:
         fetcher: the store that has the config and the layers.
@@ -117,6 +118,7 @@ async def unpack_new(
         unpack: which titled layers become directories.
         keep_times: give files and folders the times of the archive.
         read_only: nobody may write to the files; folders stay as they are.
+        workplace: an existing folder to build in, on the same file system; None is the parent.
         partial: folder for large downloads until the files are in place, which a later run goes on
             with; None is ``.ocipkg-partial`` beside what is written, gone when all went well.
         resume: keep them when something fails. Without, nothing is left, and layers are removed as
@@ -146,7 +148,7 @@ async def unpack_new(
         action=action,
         on_event=on_event,
     )
-    return await _own_task(functools.partial(_unpack_new, building, folder, before))
+    return await _own_task(functools.partial(_unpack_new, building, folder, before, workplace))
 
 
 _T = TypeVar("_T")
@@ -172,7 +174,7 @@ async def _own_task(function: Callable[[], Awaitable[_T]]) -> _T:
 
 async def _unpack(building: Building, destination: Path, *, overwrite: bool) -> UnpackReport:
     if not await _exists(destination):
-        return await _unpack_new(building, destination, None)
+        return await _unpack_new(building, destination, None, None)
     if not await to_thread.run_sync(destination.is_dir):
         raise AlreadyExistsError(f"{destination} is not a folder", hint="choose another folder")
     async with staging_folder(destination) as staging:
@@ -183,10 +185,12 @@ async def _unpack(building: Building, destination: Path, *, overwrite: bool) -> 
         return await building.run(staging, None if overwrite else destination, place)
 
 
-async def _unpack_new(building: Building, folder: Path, before: Place | None) -> UnpackReport:
+async def _unpack_new(
+    building: Building, folder: Path, before: Place | None, workplace: Path | None
+) -> UnpackReport:
     if before is None and await _exists(folder):
         raise _exists_error(folder)
-    async with parents(folder.parent), staging_folder(folder.parent) as staging:
+    async with parents(folder.parent), staging_folder(workplace or folder.parent) as staging:
 
         def place(listing: ListedFolder) -> None:
             if before is not None:

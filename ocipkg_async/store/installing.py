@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from ..content import (
     finish_in_thread,
     run_in_thread,
 )
-from ..content.files import temp_name
+from ..content.files import TEMP_PREFIX, remove_stale, temp_name
 from ..content.locks import file_lock
 from ..copy import copy_graph
 from ..errors import IntegrityError, NotFoundError, storage_errors
@@ -76,12 +77,23 @@ async def install_manifest(
         if await run_in_thread(shelf.receipts.keeps_layers, manifest.digest):
             wishes = replace(wishes, keep_layers=True)
         here = await shelf.has_files(manifest, wishes.limits)
-        if here or await _from_other(shelf, manifest, key, wishes.limits):
+        if not here:
+            async with _workplace(shelf, key) as work:
+                here = await _from_other(shelf, manifest, key, work, wishes.limits)
+                if not here:
+                    building = _Building(
+                        shelf=shelf,
+                        near=near,
+                        manifest=manifest,
+                        key=key,
+                        work=work,
+                        wishes=wishes,
+                    )
+                    await building.run()
+        if here:
             _tell(manifest, wishes.on_event)
             if wishes.keep_layers:
                 await _keep_layers(shelf, near, manifest, wishes)
-        else:
-            await _Building(shelf, near, manifest, key, wishes).run()
         await shelf.layout.push_tagged(manifest.descriptor, BytesSource(manifest.raw), name)
         await shelf.touch(name)
 
@@ -123,7 +135,9 @@ async def _keep_layers(shelf: Shelf, near: Nearest, manifest: Manifest, wishes: 
     await run_in_thread(shelf.receipts.keep_layers, manifest.digest)
 
 
-async def _from_other(shelf: Shelf, manifest: Manifest, key: str, limits: UnpackLimits) -> bool:
+async def _from_other(
+    shelf: Shelf, manifest: Manifest, key: str, work: Path, limits: UnpackLimits
+) -> bool:
     """Make the folder of hard links to an installed package with the same files, if there is one."""
     for digest in await run_in_thread(shelf.receipts.with_key, key):
         if digest == manifest.digest:
@@ -131,45 +145,56 @@ async def _from_other(shelf: Shelf, manifest: Manifest, key: str, limits: Unpack
         receipt = await run_in_thread(shelf.receipts.intact, digest, limits)
         if receipt is None:
             continue
-        async with _temporary(shelf) as temp, _temporary(shelf) as aside:
+        linked = work / temp_name()
 
-            def link(receipt: Receipt, other: Path, temp: Path, aside: Path) -> bool:
-                folder = shelf.folder(manifest.digest)
-                with storage_errors(f"write {folder}"):
-                    try:
-                        link_tree(receipt.listing, other, temp, check=from_thread.check_cancelled)
-                    except ChangedError:
-                        return False
-                    shelf.make_room(manifest.digest, receipt, aside)
-                    temp.rename(folder)
-                return True
+        def link(receipt: Receipt, other: Path, linked: Path) -> bool:
+            folder = shelf.folder(manifest.digest)
+            with storage_errors(f"write {folder}"):
+                try:
+                    link_tree(receipt.listing, other, linked, check=from_thread.check_cancelled)
+                except ChangedError:
+                    return False
+                shelf.make_room(manifest.digest, receipt, work / temp_name())
+                linked.rename(folder)
+            return True
 
-            if await run_in_thread(link, receipt, shelf.folder(digest), temp, aside):
-                return True
+        if await run_in_thread(link, receipt, shelf.folder(digest), linked):
+            return True
     return False
 
 
 @asynccontextmanager
-async def _temporary(shelf: Shelf) -> AsyncIterator[Path]:
-    """Give a path for a folder, which is removed at the end."""
-    path = shelf.packages / temp_name()
+async def _workplace(shelf: Shelf, key: str) -> AsyncIterator[Path]:
+    """Make a folder to build in, where the lock on `key` keeps others out, and remove it.
+
+    What a killed process left of the same content goes, too.
+    """
+    path = shelf.packages / f"{TEMP_PREFIX}0-{key}"
+
+    def make() -> None:
+        remove_stale(shelf.packages, now_s=time.time())
+        with storage_errors(f"create {path}"):
+            if path.exists():
+                shutil.rmtree(path)
+            path.mkdir(mode=0o700)
+
     try:
+        await run_in_thread(make)
         yield path
     finally:
         await finish_in_thread(partial(shutil.rmtree, path, ignore_errors=True))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Building:
     """Unpacks the layers of one manifest."""
 
-    def __init__(
-        self, shelf: Shelf, near: Nearest, manifest: Manifest, key: str, wishes: Wishes
-    ) -> None:
-        self._shelf = shelf
-        self._near = near
-        self._manifest = manifest
-        self._key = key
-        self._wishes = wishes
+    shelf: Shelf
+    near: Nearest
+    manifest: Manifest
+    key: str
+    work: Path
+    wishes: Wishes
 
     async def run(self) -> None:
         """Unpack; layers of the layout that turn out to be damaged are fetched again."""
@@ -182,36 +207,37 @@ class _Building:
             await self._unpack()
 
     async def _unpack(self) -> None:
-        shelf, manifest, wishes = self._shelf, self._manifest, self._wishes
+        shelf, manifest, wishes = self.shelf, self.manifest, self.wishes
         if wishes.keep_layers:
-            await _keep_layers(shelf, self._near, manifest, wishes)
-        async with _temporary(shelf) as aside:
+            await _keep_layers(shelf, self.near, manifest, wishes)
 
-            def before(listing: ListedFolder) -> None:
-                shelf.make_room(manifest.digest, Receipt(key=self._key, listing=listing), aside)
+        def before(listing: ListedFolder) -> None:
+            receipt = Receipt(key=self.key, listing=listing)
+            shelf.make_room(manifest.digest, receipt, self.work / temp_name())
 
-            report = await unpack_new(
-                self._near,
-                manifest,
-                shelf.folder(manifest.digest),
-                limits=wishes.limits,
-                # A tool that writes to a file in place would change it in other packages, too.
-                read_only=True,
-                partial=shelf.partials,
-                resume=wishes.resume,
-                concurrency=wishes.concurrency,
-                before=before,
-                action="download",
-                on_event=wishes.on_event,
-            )
+        report = await unpack_new(
+            self.near,
+            manifest,
+            shelf.folder(manifest.digest),
+            limits=wishes.limits,
+            # A tool that writes to a file in place would change it in other packages, too.
+            read_only=True,
+            workplace=self.work,
+            partial=shelf.partials,
+            resume=wishes.resume,
+            concurrency=wishes.concurrency,
+            before=before,
+            action="download",
+            on_event=wishes.on_event,
+        )
         for layer, reason in report.skipped:
             text = f"{layer.digest.short} is left out: {reason}"
             wishes.on_event(Warned(action="unpack", descriptor=layer, text=text))
 
     async def _drop_damaged(self) -> bool:
         """Remove blobs that are not what their digest says; return whether any was."""
-        layout, damaged = self._shelf.layout, False
-        for blob in self._manifest.successors:
+        layout, damaged = self.shelf.layout, False
+        for blob in self.manifest.successors:
             try:
                 async with layout.fetch(blob) as reader:
                     await reader.drain(len)

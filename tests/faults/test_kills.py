@@ -161,6 +161,7 @@ def test_get(
             content.check(package.path)
             assert client.verify() == []
         assert not list(partials.glob(".partial*"))
+        assert not list(packages.rglob(".tmp-*"))
 
     def thrown_away() -> bool:
         moved = (
