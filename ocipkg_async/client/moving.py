@@ -64,7 +64,8 @@ class MovingVerbs(OpenClient):
         """Install a package from a registry into the local store.
 
         No request is made where the digest is known, from the lock file or the reference, and
-        installed already.
+        installed already. What is there under another name only is installed under this one with
+        its digest, so that nobody else gets for a tag what a lock file says of it.
 
         Args:
             reference: its name.
@@ -87,13 +88,19 @@ class MovingVerbs(OpenClient):
         locked = lock.find(parsed) if lock is not None else None
         digest = locked.manifest(wanted) if locked is not None else parsed.digest
         store = await self.local_store()
-        named = await installed_as(store, parsed, wanted) if locked is None else None
+        named = await installed_as(store, parsed, wanted)
         # Behind a digest in the name is always the same, also where that is the digest of an index.
-        if named is not None and (offline or digest is not None):
+        if named is not None and (
+            named.descriptor.digest == digest if locked else offline or digest is not None
+        ):
             return named
-        found = await store.adopt(digest, parsed, wanted) if digest is not None else None
-        if found is not None:
-            return found
+        if digest is not None:
+            # What a lock file claims counts for those who obey it. Under its plain name others,
+            # who do not, would get what no registry ever gave under that name.
+            name = parsed if locked is None else replace(parsed, digest=digest)
+            found = await store.adopt(digest, name, wanted)
+            if found is not None:
+                return found
         if offline:
             raise not_installed(parsed, wanted, locked)
         repository = self.repository(parsed)
@@ -104,7 +111,7 @@ class MovingVerbs(OpenClient):
                 root = await repository.resolve(parsed.selector)
             return await self._install(repository, root, parsed, wanted)
         except (TransportError, RegistryError) as error:
-            if named is not None and is_outage(error):
+            if named is not None and locked is None and is_outage(error):
                 add_offline_hint(error, parsed)
             raise
 

@@ -197,12 +197,30 @@ async def test_manifest_under_another_name_is_not_fetched_again(
         await client.find(two)
     package = await client.get(two, lock=file)
     assert package.path == installed.path
-    assert (await client.find(two)).path == installed.path
+    assert (await client.find(f"{two}@{packed.digest}")).path == installed.path
     by_digest = await client.get(one.removesuffix(":v1") + f"@{packed.digest}", offline=True)
     assert by_digest.path == installed.path
 
 
-async def test_store_with_another_digest_is_switched(
+async def test_lock_file_decides_for_nobody_else(client: Client, pack: Pack, file: Path) -> None:
+    """Whoever can write one project's file could put anything under any name, for all projects."""
+    async with EmbeddedRegistry() as running:
+        good, evil = f"{running.host}/good/lib:v1", f"{running.host}/evil/lib:v1"
+        await pack(good, "good")
+        packed = await pack(evil, "evil")
+        await client.get(evil)
+        file.write_text(
+            f'version = 1\n[[package]]\nreference = "{good}"\ndigest = "{packed.digest}"\n'
+        )
+        await client.get(good, lock=file)
+        with pytest.raises(NotFoundError):
+            await client.get(good, offline=True)
+        assert contents((await client.get(good)).path) == {"text": b"good"}
+        await client.get(good, lock=file)
+        assert contents((await client.find(good)).path) == {"text": b"good"}
+
+
+async def test_store_with_another_digest_is_used(
     client: Client, pack: Pack, file: Path, tmp_path: Path
 ) -> None:
     async with EmbeddedRegistry() as running:
@@ -216,10 +234,12 @@ async def test_store_with_another_digest_is_switched(
     # As when somebody goes back and forth between two branches, far from any network.
     for lock, text in ((old, b"old"), (new, b"new"), (old, b"old")):
         assert contents((await client.get(one, lock=lock)).path) == {"text": text}
-        assert contents((await client.find(one)).path) == {"text": text}
+        assert contents((await client.find(one)).path) == {"text": b"new"}
     await client.prune()
+    assert contents((await client.get(one, lock=old, offline=True)).path) == {"text": b"old"}
+    await client.remove(f"{one}@{old.packages[0].digest}")
     with pytest.raises(NotFoundError, match="is not installed as it was locked") as caught:
-        await client.get(one, lock=new, offline=True)
+        await client.get(one, lock=old, offline=True)
     assert caught.value.hint == (
         f"install it once with a connection: ocipkg-async get {one} --locked"
     )
