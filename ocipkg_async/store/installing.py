@@ -66,6 +66,7 @@ async def install_manifest(
     config = manifest.config
     if config is not None:
         data = config.check("the config").data
+        await near.mend(config)
         await shelf.layout.push(
             config, FetchSource(near, config) if data is None else BytesSource(data)
         )

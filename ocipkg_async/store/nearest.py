@@ -14,7 +14,7 @@ from ..content import (
     fetch_bytes,
     run_in_thread,
 )
-from ..content.reader import BytesStream
+from ..content.reader import MAX_DOCUMENT_BYTES, BytesStream
 from ..errors import IntegrityError, NotFoundError, storage_errors
 from ..layout import Layout
 from ..layout.blob_folder import BlobFolder
@@ -55,13 +55,29 @@ class Nearest:
 
     async def _document(self, descriptor: Descriptor) -> bytes:
         index = media_types.is_index(descriptor.media_type)
-        place = self._indexes if index else self._layout
+        raw = await self._here(descriptor, index=index)
+        if raw is None:
+            raw = await fetch_bytes(self._source, descriptor)
+            if index:
+                await self._indexes.push(descriptor, BytesSource(raw))
+        return raw
+
+    async def mend(self, descriptor: Descriptor) -> None:
+        """Remove a small blob from the layout if it is damaged, so that it can be pushed again.
+
+        Raises:
+            StorageError: the file system refused.
+        """
+        if descriptor.size <= MAX_DOCUMENT_BYTES:
+            await self._here(descriptor, index=False)
+
+    async def _here(self, descriptor: Descriptor, *, index: bool) -> bytes | None:
+        """Return what the store has; what is damaged is removed, for its size may be right."""
         try:
-            return await fetch_bytes(place, descriptor)
+            return await fetch_bytes(self._indexes if index else self._layout, descriptor)
         except NotFoundError:
-            pass
+            return None
         except IntegrityError:
-            # Damaged, and in the way of the right one, whose size it may have.
             path = (
                 self._indexes.file(descriptor.digest)
                 if index
@@ -70,10 +86,7 @@ class Nearest:
             if path is not None:
                 with storage_errors(f"remove {path}"):
                     await run_in_thread(lambda: path.unlink(missing_ok=True))
-        raw = await fetch_bytes(self._source, descriptor)
-        if index:
-            await self._indexes.push(descriptor, BytesSource(raw))
-        return raw
+            return None
 
     async def download(
         self,

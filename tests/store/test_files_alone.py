@@ -154,6 +154,26 @@ async def test_other_times_alone_are_no_change(
     assert (again.path / "bin/run").stat().st_mtime == 1
 
 
+@pytest.mark.parametrize("which", ["manifest", "config"])
+@pytest.mark.parametrize("loss", ["bytes", "length", "file"])
+async def test_damaged_documents_are_told_and_mended(
+    store: LocalStore, source: MemoryStore, root: Descriptor, which: str, loss: str
+) -> None:
+    package = await store.install(source, root, NAME)
+    config = (await select_manifest(source, root)).config
+    assert config is not None
+    digest = root.digest if which == "manifest" else config.digest
+    blob = store.path / "layout/blobs/sha256" / digest.encoded
+    if loss == "file":
+        blob.unlink()
+    else:
+        blob.write_bytes(bytes(blob.stat().st_size - (loss == "length")))
+    assert {problem.what for problem in await store.verify()} == {"layout"}
+    assert [p.path for p in await store.packages()] == [package.path]
+    assert await store.install(await documents_alone(source, root), root, NAME) == package
+    assert await store.verify() == []
+
+
 def cut(data: bytes) -> bytes:
     return data[: len(data) // 2]
 
