@@ -88,6 +88,7 @@ def _text(found: Inspection) -> str:
     document = found.document
     lines = [
         ("Target", found.target),
+        *([("Name", found.name)] if found.name else []),
         ("Digest", document.digest),
         ("Type", document.media_type),
     ]
@@ -118,6 +119,7 @@ def _row(name: str, entry: Descriptor) -> tuple[str, ...]:
 def _json(found: Inspection) -> dict[str, Any]:
     return {
         "target": found.target,
+        "name": found.name,
         **descriptor_json(found.document.descriptor),
         "annotations": dict(found.annotations),
         "content": json.loads(found.document.raw),

@@ -22,6 +22,8 @@ class Inspection:
         document: that document.
         annotations: those of the document, or where a manifest has none, the labels of the image:
             ocipkg before 0.3 wrote its annotations there.
+        name: what an archive or layout calls it, where `push` sends it; None if it has no name
+            there, and in registries.
         size: bytes of everything it lists directly.
     """
 
@@ -29,6 +31,7 @@ class Inspection:
     descriptor: Descriptor
     document: Manifest | Index
     annotations: Mapping[str, str] = field(default_factory=dict[str, str])
+    name: str | None = None
 
     @property
     def size(self) -> int:
@@ -37,7 +40,12 @@ class Inspection:
 
 
 async def inspect(
-    store: ReadStore, descriptor: Descriptor, *, target: str, max_bytes: int
+    store: ReadStore,
+    descriptor: Descriptor,
+    *,
+    target: str,
+    max_bytes: int,
+    name: str | None = None,
 ) -> Inspection:
     """Read a document.
 
@@ -48,7 +56,9 @@ async def inspect(
     notes: Mapping[str, str] = document.annotations
     if not notes and isinstance(document, Manifest):
         notes = await _labels(store, document, max_bytes=max_bytes)
-    return Inspection(target=target, descriptor=descriptor, document=document, annotations=notes)
+    return Inspection(
+        target=target, descriptor=descriptor, document=document, annotations=notes, name=name
+    )
 
 
 async def _labels(store: ReadStore, manifest: Manifest, *, max_bytes: int) -> Mapping[str, str]:

@@ -8,6 +8,7 @@ from ..package import PackageFile, list_files, list_folder
 from ..spec import Descriptor, Platform, Reference
 from .inspection import Inspection, inspect
 from .open_client import OpenClient, to_platform, to_reference, to_several, to_target
+from .opening import name_of
 
 
 class LookingVerbs(OpenClient):
@@ -56,7 +57,9 @@ class LookingVerbs(OpenClient):
                 )
         async with self._stores.opened(await to_target(target)) as (store, root):
             chosen = await self._chosen(store, root, wanted)
-            return await inspect(store, chosen, target=str(target), max_bytes=max_bytes)
+            return await inspect(
+                store, chosen, target=str(target), max_bytes=max_bytes, name=name_of(root)
+            )
 
     async def files(
         self,

@@ -39,6 +39,17 @@ def test_files_of_every_kind_of_target(archive: Path, name: str, tmp_path: Path)
     assert run("inspect", "--installed", f"{name}:v1", "--files").stdout == LISTING
 
 
+def test_the_name_in_an_archive_is_told(
+    archive: Path, tree: Path, tmp_path: Path, name: str
+) -> None:
+    assert f"\nName:      {name}:v1\n" in run("inspect", archive).stdout
+    assert run_json("inspect", archive)["name"] == f"{name}:v1"
+    run("pack", tree, "-o", tmp_path / "unnamed.tar")
+    assert run_json("inspect", tmp_path / "unnamed.tar")["name"] is None
+    run("push", archive)
+    assert run_json("inspect", f"{name}:v1")["name"] is None
+
+
 def test_files_as_json(archive: Path) -> None:
     layer = run_json("inspect", archive)["content"]["layers"][0]["digest"]
     found = run_json("inspect", archive, "--files")
