@@ -42,6 +42,9 @@ COMMANDS: Mapping[str, str] = {
     "completion": "Print the completion script for a shell.",
 }
 
+# What ocipkg calls otherwise.
+_OCIPKG: Mapping[str, str] = {"compose": "pack", "image-directory": "path"}
+
 _EPILOG = """\b
 A TARGET is a reference (ghcr.io/org/pkg:v1, ...@sha256:...), an image layout
 (oci:DIR[:name]), an archive (oci-archive:FILE[:name]), or the path of either.
@@ -91,6 +94,14 @@ class _Group(click.Group):
         module = importlib.import_module(f"{__package__}.{cmd_name}_command")
         command: click.Command = module.COMMAND
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; who knows ocipkg is told what it is called here."""
+        if args and args[0] in _OCIPKG:
+            ctx.fail(f"No such command {args[0]!r}: it is {_OCIPKG[args[0]]!r} here.")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):

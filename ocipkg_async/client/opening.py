@@ -169,6 +169,9 @@ def name_of(entry: Descriptor) -> str | None:
     return notes.get(annotations.CONTAINERD_IMAGE_NAME) or notes.get(annotations.REF_NAME)
 
 
+_GIVE_ONE = "give the reference to use: with --to for push, -t for load and pack"
+
+
 def reference_of(entry: Descriptor, target: Target) -> Reference:
     """Return the full reference that an entry is named.
 
@@ -182,12 +185,12 @@ def reference_of(entry: Descriptor, target: Target) -> Reference:
         except InvalidReferenceError as error:
             raise InvalidArgumentError(
                 f"the package in {target} has the name {name!r}, which is no reference",
-                hint="give the reference to use instead",
+                hint=_GIVE_ONE,
             ) from error
     raise InvalidArgumentError(
         f"the package in {target} has "
         + (f"the name {name!r}, which names no registry" if name else "no name"),
-        hint="give the reference to use, such as ghcr.io/org/pkg:v1",
+        hint=_GIVE_ONE,
     )
 
 

@@ -206,3 +206,15 @@ def test_limit_can_be_moved(tree: Path, tmp_path: Path) -> None:
 def test_limit_that_is_none(text: str) -> None:
     result = run("verify", "--limit", text, code=2)
     assert "limit" in result.stderr
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [("compose", "pack"), ("image-directory", "path")])
+def test_what_ocipkg_calls_otherwise(theirs: str, ours: str) -> None:
+    assert f"it is '{ours}' here" in run(theirs, "x", code=2).stderr
+
+
+def test_a_package_without_a_name(tree: Path, tmp_path: Path) -> None:
+    run("pack", tree, "-o", tmp_path / "a.tar")
+    for command in ("push", "load"):
+        _, hint = failed(command, tmp_path / "a.tar", code=2)
+        assert "--to for push, -t for load" in hint
