@@ -23,6 +23,10 @@ from .open_client import OpenClient, to_reference, to_several
 if TYPE_CHECKING:
     from ..registry import Repository
 
+# A registry could let them never end; real ones list some twenty.
+_MOST_INDEXES = 256
+_MOST_MANIFESTS = 4096
+
 
 class LockingVerbs(OpenClient):
     """The verb for the lock file; see `ocipkg_async.Client`."""
@@ -77,7 +81,7 @@ class LockingVerbs(OpenClient):
             kept = [one for one in found if update or before.get(one.reference) is None]
             after = before.without(gone).replacing(kept)
             if after != before:
-                await run_in_thread(_write, path, bytes(after))
+                await run_in_thread(_write, path, _data(after, file))
         return after
 
     async def _locked(self, references: Iterable[Reference]) -> list[LockedPackage]:
@@ -108,11 +112,11 @@ class LockingVerbs(OpenClient):
             if index.digest in seen:
                 return
             seen.add(index.digest)
-            if depth >= Index.MAX_DEPTH:
-                raise LimitExceededError(f"the indexes below {root.digest} are nested too deeply")
             document = await fetch_document(
                 repository, index, max_bytes=self.options.max_manifest_bytes
             )
+            listed = len(found) + len(document.successors)
+            _check_extent(root, depth=depth, indexes=len(seen), manifests=listed)
             for entry in document.successors:
                 platform = entry.platform or inherited
                 if is_index(entry.media_type):
@@ -165,6 +169,28 @@ async def read_or_empty(file: Path) -> LockFile:
 def _read(file: Path) -> bytes:
     with file.open("rb") as opened:
         return opened.read(MAX_BYTES + 1)
+
+
+def _check_extent(root: Descriptor, *, depth: int, indexes: int, manifests: int) -> None:
+    """Raise an error where more is below an index than below any real one."""
+    if depth >= Index.MAX_DEPTH:
+        raise LimitExceededError(f"the indexes below {root.digest} are nested too deeply")
+    for count, most, what in (
+        (indexes, _MOST_INDEXES, "indexes"),
+        (manifests, _MOST_MANIFESTS, "manifests"),
+    ):
+        if count > most:
+            raise LimitExceededError(f"the index {root.digest} lists more than {most} {what}")
+
+
+def _data(lock: LockFile, file: Path) -> bytes:
+    data = bytes(lock)
+    if len(data) > MAX_BYTES:
+        raise LimitExceededError(
+            f"{file} would have more than {MAX_BYTES >> 20} MiB, which nothing would read",
+            hint="lock fewer packages in it, or leave out one with very many platforms",
+        )
+    return data
 
 
 def _write(file: Path, data: bytes) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from client.trees import contents, make_tree, push_index
 from ocipkg_async import Client, ClientOptions, RetryPolicy, TransportOptions
@@ -15,6 +16,7 @@ from ocipkg_async.errors import (
     ConnectError,
     InvalidArgumentError,
     InvalidDocumentError,
+    LimitExceededError,
     NotFoundError,
     RegistryError,
     RegistryNotFoundError,
@@ -24,6 +26,7 @@ from ocipkg_async.events import Event, Warned
 from ocipkg_async.server import EmbeddedRegistry, Faults
 from ocipkg_async.spec import Descriptor, Digest, Index, Platform, Reference
 from ocipkg_async.store import LockedPackage, LockFile
+from ocipkg_async.store.lock_file import MAX_BYTES
 from registries import RunningRegistry
 
 ONE_TRY = TransportOptions(retry=RetryPolicy(attempts=1))
@@ -448,6 +451,40 @@ async def test_indexes_in_indexes_and_attestations(
         package = await elsewhere.get(one, platform=text, lock=file)
         assert contents(package.path) == {"platform": text.encode()}
         assert (await client.get(one, platform=text)).descriptor == package.descriptor
+
+
+async def test_index_of_far_too_many_manifests_is_not_locked(
+    client: Client, pack: Pack, name: str, file: Path
+) -> None:
+    """The file would grow until nobody could read it any more."""
+    packed = await pack(f"{name}:v1", "text")
+    entries = tuple(
+        replace(packed, platform=Platform(os="linux", architecture=f"a{number}"))
+        for number in range(5000)
+    )
+    index = Index.build(manifests=entries)
+    await client.repository(name).push_tagged(index.descriptor, BytesSource(index.raw), "many")
+    with pytest.raises(LimitExceededError, match="manifests"):
+        await client.lock([f"{name}:many"], file)
+    assert not file.exists()
+
+
+async def test_lock_file_never_becomes_too_large_to_be_read(
+    client: Client, pack: Pack, name: str, file: Path
+) -> None:
+    await pack(f"{name}:v1", "text")
+    digest = Digest.of(b"other")
+    other = LockedPackage.of(
+        Reference.parse(f"{name}:other"),
+        digest,
+        [(Platform(os="linux", architecture="a" * (MAX_BYTES - 350)), digest)],
+    )
+    before = bytes(LockFile((other,)))
+    file.write_bytes(before)
+    with pytest.raises(LimitExceededError, match="4 MiB"):
+        await client.lock([f"{name}:v1"], file)
+    assert file.read_bytes() == before
+    assert LockFile.parse(before).packages
 
 
 async def test_empty_index_is_not_locked(
