@@ -111,7 +111,7 @@ def command(
             (resuming, shared.RESUMING),
             (locking, shared.LOCKING),
             (unpacking, shared.UNPACKING),
-            (registry, shared.CONCURRENCY),
+            (pulling or pushing, shared.CONCURRENCY),
             (registry, shared.REGISTRY),
         )
         for option in reversed([one for wanted, group in groups if wanted for one in group]):

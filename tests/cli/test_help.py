@@ -52,6 +52,13 @@ def test_help_fits_80_columns() -> None:
             assert len(line) <= 80, (words, line)
 
 
+def test_transfer_options_are_where_something_is_transferred() -> None:
+    for name in ("get", "pack", "copy"):
+        assert "--concurrency" in run(name, "--help").stdout
+    for name in ("login", "tags", "inspect", "lock", "resolve"):
+        assert "Transfer options" not in run(name, "--help").stdout
+
+
 def test_own_options_come_before_shared_ones() -> None:
     text = run("pull", "--help").stdout
     assert text.index("--output") < text.index("--json") < text.index("--authfile")
