@@ -30,6 +30,7 @@ def environment(linkage: Linkage) -> Mapping[str, tuple[Path, ...]]:
 def environment_lines(linkage: Linkage, *, separator: str = os.pathsep) -> str:
     """Return lines for a shell's ``eval``, which put the folders before those that are there.
 
+    In ``PATH`` they come last: a shell finds commands by it, and a package must not replace any.
     Macros and link order cannot be said in variables.
 
     Args:
@@ -53,7 +54,10 @@ def environment_lines(linkage: Linkage, *, separator: str = os.pathsep) -> str:
                 )
         value = shlex.quote(separator.join(texts))
         # Quoted apart: shells split the expansion, and an empty folder would be the current one.
-        lines.append(f'export {name}={value}"${{{name}:+{separator}${name}}}"\n')
+        if name == "PATH":
+            lines.append(f'export PATH="${{PATH:+$PATH{separator}}}"{value}\n')
+        else:
+            lines.append(f'export {name}={value}"${{{name}:+{separator}${name}}}"\n')
     return "".join(lines)
 
 

@@ -86,23 +86,35 @@ def test_words_are_quoted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("platform", "library", "variable", "folder"),
+    ("platform", "library", "variable", "folder", "value"),
     [
-        (LINUX, dynamic("foo"), "LD_LIBRARY_PATH", "/p/lib"),
-        (MAC, dynamic("foo", file="libfoo.dylib"), "DYLD_LIBRARY_PATH", "/p/lib"),
-        (WINDOWS, dll("foo"), "PATH", "/p/bin"),
+        (
+            LINUX,
+            dynamic("foo"),
+            "LD_LIBRARY_PATH",
+            "/p/lib",
+            '/p/lib"${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"',
+        ),
+        (
+            MAC,
+            dynamic("foo", file="libfoo.dylib"),
+            "DYLD_LIBRARY_PATH",
+            "/p/lib",
+            '/p/lib"${DYLD_LIBRARY_PATH:+:$DYLD_LIBRARY_PATH}"',
+        ),
+        (WINDOWS, dll("foo"), "PATH", "/p/bin", '"${PATH:+$PATH:}"/p/bin'),
     ],
 )
-def test_environment(platform: Platform, library: Library, variable: str, folder: str) -> None:
+def test_environment(
+    platform: Platform, library: Library, variable: str, folder: str, value: str
+) -> None:
     found = linkage(library, platform=platform, include=(Path("/p/include"),))
     assert environment(found) == {
         "LIBRARY_PATH": (Path("/p/lib"),),
         "CPATH": (Path("/p/include"),),
         variable: (Path(folder),),
     }
-    assert environment_lines(found, separator=":").splitlines()[-1] == (
-        f'export {variable}={folder}"${{{variable}:+:${variable}}}"'
-    )
+    assert environment_lines(found, separator=":").splitlines()[-1] == f"export {variable}={value}"
 
 
 def test_programs_need_no_variable_for_static_libraries() -> None:

@@ -3,12 +3,13 @@
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from native.hello import build, linkage
-from ocipkg_async.native import LibraryKind
+from ocipkg_async.native import Library, LibraryKind
 from ocipkg_async.native.emit import (
     cargo_lines,
     cmake_files,
@@ -106,6 +107,20 @@ def test_environment(placed: Path, tmp_path: Path) -> None:
 printf '%s\n' "$CPATH" "$LIBRARY_PATH" "$LD_LIBRARY_PATH" """
     printed = run("sh", "-c", script, cwd=project(tmp_path), LINES=lines, CPATH="/a b")
     assert printed == (f"hi: dynamic 3\n{placed}/include:/a b\n{placed}/lib\n{placed}/lib\n")
+
+
+def test_a_package_of_dlls_replaces_no_command(tmp_path: Path) -> None:
+    folder = tmp_path / "it's"
+    write(folder, {"foo.lib": "", "foo.dll": "", "ls": "#!/bin/sh\necho theirs\n"})
+    (folder / "ls").chmod(0o755)
+    library = Library(
+        name="foo", kind="dynamic", path=folder / "foo.lib", runtime=folder / "foo.dll"
+    )
+    windows = Platform(os="windows", architecture="amd64")
+    lines = environment_lines(replace(linkage(folder, platform=windows), libraries=(library,)))
+    script = 'eval "$LINES"; ls; printf "%s" "${PATH##*:}"'
+    printed = run("sh", "-c", script, cwd=folder, LINES=lines)
+    assert printed == f"foo.dll\nfoo.lib\nls\n{folder}"
 
 
 @pytest.mark.parametrize("placed", [PLAIN, SPACED], indirect=True)
