@@ -99,10 +99,10 @@ def not_installed(
     )
 
 
-def is_outage(error: OCIError) -> bool:
-    """Whether a registry could not answer, rather than said no."""
+def has_no_answer(error: OCIError) -> bool:
+    """Whether a registry could not answer or does not know, rather than refused."""
     if isinstance(error, RegistryError):
-        return error.status >= 500 or isinstance(error, RateLimitedError)
+        return error.status >= 500 or isinstance(error, (RateLimitedError, NotFoundError))
     return True
 
 

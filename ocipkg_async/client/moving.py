@@ -14,7 +14,7 @@ from ..package import (
 from ..spec import Descriptor, Platform, Reference
 from ..store import LockFile, Package
 from .layer_source import LayerSource
-from .locked import add_offline_hint, installed_as, is_outage, locked_root, not_installed
+from .locked import add_offline_hint, has_no_answer, installed_as, locked_root, not_installed
 from .locking import read_lock_file
 from .open_client import OpenClient, to_destination, to_platform, to_reference, to_target
 from .opening import check_digest, entries, name_of, output_names, pushed_tags, reference_of
@@ -111,7 +111,7 @@ class MovingVerbs(OpenClient):
                 root = await repository.resolve(parsed.selector)
             return await self._install(repository, root, parsed, wanted)
         except (TransportError, RegistryError) as error:
-            if named is not None and locked is None and is_outage(error):
+            if named is not None and locked is None and has_no_answer(error):
                 add_offline_hint(error, parsed)
             raise
 

@@ -271,7 +271,9 @@ async def test_registry_that_is_down(client: Client, pack: Pack, file: Path) -> 
     )
 
 
-@pytest.mark.parametrize(("status", "hinted"), [(503, True), (429, True), (403, False)])
+@pytest.mark.parametrize(
+    ("status", "hinted"), [(503, True), (429, True), (404, True), (403, False)]
+)
 async def test_registry_out_of_order(
     client: Client, pack: Pack, status: int, *, hinted: bool
 ) -> None:
