@@ -60,6 +60,8 @@ def show_pyenv_versions() -> None:
 
 
 show_pyenv_versions()
+# The tests run the command hundreds of times, and would compile the whole package each time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def group(name: str) -> list[str]:
