@@ -61,7 +61,8 @@ def scan(
 
     Static libraries go first, as with ocipkg: a program then needs nothing at run time. Without
     `LinkMetadata.libraries` all that fit are linked, sorted by name, but those that are not there in
-    the kind that is asked for. A package without any library is its headers.
+    the kind that is asked for. With it, only where shared ones are asked for those are left out that
+    are static alone. A package without any library is its headers.
 
     Args:
         folder: where it is unpacked; absolute.
@@ -120,9 +121,19 @@ def _libraries(
         by_name.setdefault(candidate.name, []).append(candidate)
     _drop_runtimes(by_name, contents.candidates)
     if says.libraries:
+        listed = {
+            name: _listed(folder, name, by_name.get(name, []), contents, wanted)
+            for name in says.libraries
+        }
+        of_kind = {name: _of_kind(some, wanted.kind) for name, some in listed.items()}
+        missing = next((name for name, some in of_kind.items() if not some), None)
+        # A shared library has in it what it needs of static ones; a static one has nothing in it.
+        if missing is not None and not (wanted.kind == "dynamic" and any(of_kind.values())):
+            raise _not_of_kind(folder, listed[missing], wanted, listed=missing)
         return tuple(
-            _listed(folder, name, by_name.get(name, []), contents, wanted)
-            for name in dict.fromkeys(says.libraries)
+            _library(folder, _one(folder, name, some, wanted), contents)
+            for name, some in of_kind.items()
+            if some
         )
     if not by_name:
         if headers and wanted.kind is None:
@@ -163,8 +174,8 @@ def _drop_runtimes(by_name: dict[str, list[Candidate]], candidates: Sequence[Can
 
 def _listed(
     folder: Path, name: str, some: list[Candidate], contents: Contents, wanted: Wanted
-) -> Library:
-    """Return a library that the metadata name."""
+) -> list[Candidate]:
+    """Return the files of a library that the metadata name, for the platform, of whatever kind."""
     if not some:
         raise InvalidPackageError(
             f"the package has no library {name!r}, which its link metadata name:"
@@ -174,10 +185,7 @@ def _listed(
     fitting = _fitting(some, wanted)
     if not fitting:
         raise _nothing_fits(folder, some, wanted, listed=name)
-    of_kind = _of_kind(fitting, wanted.kind)
-    if not of_kind:
-        raise _not_of_kind(folder, fitting, wanted, listed=name)
-    return _library(folder, _one(folder, name, of_kind, wanted), contents)
+    return fitting
 
 
 def _fitting(some: Sequence[Candidate], wanted: Wanted) -> list[Candidate]:

@@ -120,11 +120,18 @@ def test_order_and_choice_of_the_metadata(both: Path) -> None:
     assert linkage.defines == ("FOO=1",)
 
 
+def test_shared_libraries_have_in_them_what_they_need_of_static_ones(both: Path) -> None:
+    says = LinkMetadata(libraries=("foo", "bar"))
+    assert [one.name for one in linked(both, kind="dynamic", says=says).libraries] == ["foo"]
+
+
 def test_metadata_that_name_what_is_not_there(both: Path) -> None:
     with pytest.raises(InvalidPackageError, match=r"no library 'fool'.*include/foo\.h"):
         linked(both, says=LinkMetadata(libraries=("foo", "fool")))
     with pytest.raises(NotFoundError, match=r"no dynamic library 'bar' .*libbar\.a is static"):
-        linked(both, kind="dynamic", says=LinkMetadata(libraries=("foo", "bar")))
+        linked(both, kind="dynamic", says=LinkMetadata(libraries=("bar",)))
+    with pytest.raises(NotFoundError, match=r"no static library 'baz' .*libbaz\.so is dynamic"):
+        linked(both, kind="static", says=LinkMetadata(libraries=("foo", "baz")))
     (both / "lib" / "libbar.a").write_bytes(STATIC_ARM64)
     with pytest.raises(NotFoundError, match=r"no library 'bar' for linux/amd64: lib/libbar\.a is"):
         linked(both, says=LinkMetadata(libraries=("foo", "bar")))
