@@ -1,7 +1,9 @@
 """The verb for the lock file, and the lock file on the disk."""
 
 import contextlib
+import errno
 import os
+import stat
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -167,6 +169,9 @@ async def read_or_empty(file: Path) -> LockFile:
 
 
 def _read(file: Path) -> bytes:
+    # A pipe would be waited for, by a thread that nothing ends.
+    if not stat.S_ISREG(file.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is no file")
     with file.open("rb") as opened:
         return opened.read(MAX_BYTES + 1)
 

@@ -15,6 +15,7 @@ One block for each reference, sorted, so that changes of different references me
 an index that is for no platform in particular is ``any``.
 """
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,10 @@ _BROKEN = (
     "take it from version control again, or remove it and lock anew; in a merge, keep the blocks"
     " of both sides"
 )
+
+# The memory that TOML's reader takes grows with the square of the parts of a key; ours have two.
+_MOST_DOTS = 4
+_QUOTED = re.compile(r"""\"(?:[^"\\\n]|\\[^\n])*"?|'[^'\n]*'?|#[^\n]*""")
 
 Offered = tuple[Platform | None, Digest]
 """A manifest of an index, and the platform it is for."""
@@ -133,10 +138,13 @@ class LockFile:
         if len(data) > MAX_BYTES:
             raise _invalid(name, f"it has more than {MAX_BYTES >> 20} MiB")
         try:
-            tree = tomllib.loads(data.decode())
+            text = data.decode()
+            tree = None if _is_costly(text) else tomllib.loads(text)
         # Numbers with too many digits and bytes that are no text are ValueErrors as well.
         except (ValueError, RecursionError) as error:
             raise _invalid(name, f"it is not TOML: {str(error)[:200]}") from error
+        if tree is None:
+            raise _invalid(name, "it has texts of several lines, or keys of many parts")
         if type(version := tree.pop("version", None)) is not int:
             raise _invalid(name, "it says no version")
         if version != VERSION:
@@ -204,6 +212,13 @@ class LockFile:
         """
         gone = {self.find(reference).reference for reference in references}
         return type(self)(tuple(one for one in self.packages if one.reference not in gone))
+
+
+def _is_costly(text: str) -> bool:
+    """Whether TOML's reader could take all memory for it; no lock file has such keys."""
+    if '"""' in text or "'''" in text:  # these could hide keys from the next line
+        return True
+    return any(line.count(".") > _MOST_DOTS for line in _QUOTED.sub("", text).split("\n"))
 
 
 def _package(block: dict[str, Any], name: str) -> LockedPackage:

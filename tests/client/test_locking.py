@@ -1,5 +1,6 @@
 """Lock files and work without a registry: what was locked is what is installed, or an error."""
 
+import os
 import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from ocipkg_async.errors import (
     NotFoundError,
     RegistryError,
     RegistryNotFoundError,
+    StorageError,
     TagMovedError,
 )
 from ocipkg_async.events import Event, Warned
@@ -487,6 +489,12 @@ async def test_lock_file_never_becomes_too_large_to_be_read(
         await client.lock([f"{name}:v1"], file)
     assert file.read_bytes() == before
     assert LockFile.parse(before).packages
+
+
+async def test_pipe_is_no_lock_file(client: Client, file: Path) -> None:
+    os.mkfifo(file)
+    with pytest.raises(StorageError):
+        await client.lock(["localhost/a:v1"], file)
 
 
 async def test_empty_index_is_not_locked(

@@ -212,6 +212,19 @@ def test_what_is_no_lock_file(text: str, message: str) -> None:
     assert "in a merge, keep the blocks of both sides" in (caught.value.hint or "")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        ".".join(["a"] * 200_000) + "=1",
+        "[" + " . ".join(['"a"'] * 200_000) + "]",
+        'x = {y="""\n""" , ' + ".".join(["a"] * 200_000) + '=1, b="c"}',
+    ],
+)
+def test_keys_that_would_take_all_memory(text: str) -> None:
+    with pytest.raises(InvalidDocumentError, match="many parts"):
+        LockFile.parse(f"version = 1\n{text}".encode())
+
+
 def test_other_version() -> None:
     with pytest.raises(InvalidDocumentError, match=r"has version 2, and .* reads version 1") as got:
         LockFile.parse(b"version = 2\n[other]\nthings = 1\n")
