@@ -160,6 +160,8 @@ async def publish(session: Session, *, tag: str | None, **given: Any) -> None:
     async with session.client() as client:
         with _Cargo(session) as cargo:
             made = await client.cargo_publish(tag, **cargo.arguments(given))
+    if not given["release"] and given["profile"] is None:
+        session.note("this is a debug build, as cargo makes by default; see --release")
     session.result(f"{made.name}@{made.descriptor.digest}", _json(made))
 
 

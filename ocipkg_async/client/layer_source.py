@@ -63,5 +63,5 @@ class LayerSource:
                 f"the store does not keep the layer {descriptor.digest.short}, and it cannot be"
                 f" had from {self._reference.name}: {error}",
                 hint="keep the layers, too, once there is a connection: ocipkg-async get"
-                f" --keep-layers {self._reference}",
+                f" --keep-layers {self._reference}; or load --keep-layers what it came from",
             ) from error

@@ -78,7 +78,8 @@ class Stores:
         if target.path is None:
             raise InvalidArgumentError(
                 f"{target} is a reference; there is no archive or layout of this name",
-                hint="between registries use copy; to push files give their paths",
+                hint="between registries use copy; to push files give their paths; and an installed"
+                " package, save it first",
             )
         if target.kind == "layout":
             yield await Layout.open(target.path, read_only=True)
