@@ -51,7 +51,7 @@ class LinkMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     def __post_init__(self) -> None:
         _check("libraries", self.libraries, is_library_name, "the name of a library, as foo")
         _check("system libraries", self.system_libraries, is_library_name, "a library, as m")
-        _check("frameworks", self.frameworks, _FRAMEWORK.fullmatch, "a framework, as Security")
+        _check("frameworks", self.frameworks, is_framework_name, "a framework, as Security")
         _check("include", self.include, _is_folder, "a folder in the package, as include/foo")
         _check("defines", self.defines, _is_define, "a macro, as FOO or FOO=1")
 
@@ -91,6 +91,11 @@ def _member(raw: bytes, key: str) -> Any:
 def is_library_name(name: str) -> bool:
     """Return whether build systems can be told to link a library of this name."""
     return _LIBRARY.fullmatch(name) is not None and ".." not in name
+
+
+def is_framework_name(name: str) -> bool:
+    """Return whether build systems can be told to link a framework of this name."""
+    return _FRAMEWORK.fullmatch(name) is not None
 
 
 def is_folder_name(name: str) -> bool:

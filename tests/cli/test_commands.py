@@ -101,7 +101,11 @@ def test_list_remove_prune_verify(digest: str, name: str, store: Path) -> None:
     (store / "layout/blobs/sha256" / ("0" * 64)).write_bytes(b"x")
     assert run("prune").stdout == "removed 0 folders, 1 blob and 0 left-overs (1 B)\n"
     assert run_json("prune") == {
-        "removed": [], "packages": 0, "blobs": 0, "leftovers": 0, "bytes": 0,
+        "removed": [],
+        "packages": 0,
+        "blobs": 0,
+        "leftovers": 0,
+        "bytes": 0,
         "dryRun": False,
     }
 

@@ -14,6 +14,23 @@ _ENVIRON = {
     "LC_ALL": "C",  # its message is read
     "GIT_OPTIONAL_LOCKS": "0",  # looking at a repository must not disturb a person who works in it
 }
+# They lead to the repository of a hook or a script that runs us; see git rev-parse --local-env-vars.
+_ELSEWHERE = frozenset(
+    {
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_COMMON_DIR",
+        "GIT_DIR",
+        "GIT_GRAFT_FILE",
+        "GIT_IMPLICIT_WORK_TREE",
+        "GIT_INDEX_FILE",
+        "GIT_NO_REPLACE_OBJECTS",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_PREFIX",
+        "GIT_REPLACE_REF_BASE",
+        "GIT_SHALLOW_FILE",
+        "GIT_WORK_TREE",
+    }
+)
 
 
 async def read_revision(
@@ -92,10 +109,12 @@ async def _git(folder: str, *arguments: str) -> tuple[str | None, str]:
     lines: list[str] = []
     errors: list[str] = []
     status = await run_program(
-        ["git", "-C", folder, *arguments],
+        # A program that the repository's settings name would only tell what changed faster.
+        ["git", "-C", folder, "-c", "core.fsmonitor=false", *arguments],
         on_stdout=lambda line: lines.append(os.fsdecode(line)),
         on_stderr=lambda line: errors.append(line.decode(errors="replace")),
         environ=_ENVIRON,
+        without=_ELSEWHERE,
         hint="install git",
     )
     reason = next((line for line in errors if line.startswith("fatal:")), "; ".join(errors))

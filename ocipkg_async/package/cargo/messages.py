@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import msgspec
 
-from ...native.metadata import is_library_name
+from ...native.metadata import is_framework_name, is_library_name
 from ...spec.decoding import convert
 from .metadata import CrateTarget
 
@@ -143,7 +143,11 @@ def native_libraries(arguments: Iterable[str]) -> NativeLibraries:
     rest = iter(arguments)
     for argument in rest:
         if argument in {"-framework", "-weak_framework"}:
-            frameworks[next(rest, "")] = None
+            name = next(rest, "")
+            if is_framework_name(name):
+                frameworks[name] = None
+            else:
+                unknown.append(f"{argument} {name}")
         elif argument.startswith("-l") and is_library_name(argument[2:]):
             libraries[argument[2:]] = None
         elif argument.lower().endswith(".lib") and is_library_name(argument[:-4]):

@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, MutableSequence, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -16,6 +16,10 @@ from ...errors import NotFoundError, UnsupportedError, single_error
 
 MAX_LINE_BYTES = 64 << 20
 """Bound of one line; the description of a workspace is one, of some megabytes where it is large."""
+
+_LOOK_S = 0.1
+_REST_S = 1.0
+"""What was printed before a program's end is read long before this is over."""
 
 
 class Lines:
@@ -56,6 +60,7 @@ async def run_program(
     on_stdout: OnLine,
     on_stderr: OnLine,
     environ: Mapping[str, str] | None = None,
+    without: Collection[str] = (),
     hint: str,
 ) -> int:
     """Run a program without input; return its exit status, as a shell would tell it.
@@ -68,6 +73,7 @@ async def run_program(
         on_stdout: called with each line of its standard output.
         on_stderr: called with each line of its standard error.
         environ: changes to the environment.
+        without: variables that it does not get.
         hint: what to do where there is no such program.
 
     Raises:
@@ -76,7 +82,8 @@ async def run_program(
     """
     # In a task of its own: a caller that is cancelled through asyncio would break the shields.
     status: list[int] = []
-    run = _Run(command, on_stdout, on_stderr, {**os.environ, **(environ or {})}, hint)
+    inherited = {name: value for name, value in os.environ.items() if name not in without}
+    run = _Run(command, on_stdout, on_stderr, {**inherited, **(environ or {})}, hint)
     with single_error():
         async with anyio.create_task_group() as group:
             group.start_soon(run.run, status)
@@ -99,15 +106,33 @@ class _Run:
             process = await self._start()
             scope.shield = False
             try:
-                async with anyio.create_task_group() as group:
-                    group.start_soon(_receive, process.stdout, self.on_stdout)
-                    group.start_soon(_receive, process.stderr, self.on_stderr)
-                code = await process.wait()
+                await self._read(process)
+                code = process.returncode
+                if code is None:
+                    code = await process.wait()
                 status.append(code if code >= 0 else 128 - code)
             finally:
                 scope.shield = True
-                _kill(process)
+                if not status:
+                    _kill(process)
                 await process.aclose()
+
+    async def _read(self, process: Process) -> None:
+        """Hand on all output. What a program leaves running may keep it open: that is not waited for."""
+        async with anyio.create_task_group() as watching:
+
+            async def watch() -> None:
+                # Waiting for the end would wait for the output's end, too, in some releases of Python.
+                while process.returncode is None:  # noqa: ASYNC110
+                    await anyio.sleep(_LOOK_S)
+                await anyio.sleep(_REST_S)
+                watching.cancel_scope.cancel()
+
+            watching.start_soon(watch)
+            async with anyio.create_task_group() as reading:
+                reading.start_soon(_receive, process.stdout, self.on_stdout)
+                reading.start_soon(_receive, process.stderr, self.on_stderr)
+            watching.cancel_scope.cancel()
 
     async def _start(self) -> Process:
         try:
@@ -135,9 +160,7 @@ async def _receive(stream: ByteReceiveStream | None, on_line: OnLine) -> None:
 
 
 def _kill(process: Process) -> None:
-    """End a program that still runs, and its children."""
-    if process.returncode is not None:
-        return
+    """End a program and its children, also those that it left when it ended."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if os.name == "posix":
             os.killpg(process.pid, signal.SIGKILL)

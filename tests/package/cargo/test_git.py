@@ -35,6 +35,25 @@ async def test_clean(folder: Path, manifest: Path) -> None:
     assert await read_revision(manifest) == Revision(commit=commit)
 
 
+async def test_neither_hooks_nor_the_caller_lead_elsewhere(
+    folder: Path, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = make_tree(tmp_path / "other", {"file": b""})
+    commit_all(other)
+    commit = commit_all(folder)
+    ran = tmp_path / "ran"
+    script = tmp_path / "fsmonitor"
+    script.write_text(f"#!/bin/sh\ntouch '{ran}'\n")
+    script.chmod(0o755)
+    git(folder, "config", "core.fsmonitor", str(script))
+    make_tree(folder, {"new.txt": b""})
+    # As a hook of another repository has them.
+    for name, value in (("DIR", ".git"), ("WORK_TREE", ""), ("INDEX_FILE", ".git/index")):
+        monkeypatch.setenv(f"GIT_{name}", str(other / value))
+    assert await read_revision(manifest) == Revision(commit=commit, changes=("new.txt",))
+    assert not ran.exists()
+
+
 async def test_no_repository(manifest: Path) -> None:
     assert await read_revision(manifest) is None
 

@@ -166,6 +166,7 @@ def test_native_libraries_are_a_note_of_the_compiler() -> None:
         ("kernel32.lib ws2_32.lib /defaultlib:msvcrt", ["kernel32", "ws2_32"], [], []),
         ("-lm -Wl,--as-needed -l:libz.a -pthread", ["m"], [], ["-Wl,--as-needed", "-l:libz.a",
                                                                "-pthread"]),
+        ("-framework odd~name -lm", ["m"], [], ["-framework odd~name"]),
         ("", [], [], []),
     ],
 )  # fmt: skip

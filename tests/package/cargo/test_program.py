@@ -1,6 +1,7 @@
 """Programs that are run: what they print, how they end, and that nothing of them is left."""
 
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
@@ -93,6 +94,43 @@ async def test_nothing_is_left_of_a_cancelled_run(how: str) -> None:
             assert isinstance(task[0].exception(), OverflowError)
         else:
             assert task[0].cancelled() == (how == "asyncio")
+        (pid,) = pids
+        while is_running(pid):  # noqa: ASYNC110 - its parent is gone; who adopts it may take a moment
+            await anyio.sleep(0.01)
+
+
+_LEAVING_A_CHILD = _WITH_CHILD.replace("child.wait()", "print('end', flush=True)")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+async def test_what_a_program_leaves_running_is_not_waited_for() -> None:
+    with anyio.fail_after(60):
+        status, out, _ = await run_python(_LEAVING_A_CHILD)
+    pid = int(out[0])
+    assert (status, out[1:]) == (0, [b"end"])
+    assert is_running(pid)  # a compiler's cache server is meant to go on
+    os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+async def test_what_a_program_left_is_killed_when_its_caller_is_cancelled() -> None:
+    pids: list[int] = []
+    with anyio.fail_after(60):
+        with anyio.CancelScope() as scope:
+
+            def on_stdout(line: bytes) -> None:
+                if line == b"end":
+                    scope.cancel()
+                else:
+                    pids.append(int(line))
+
+            await run_program(
+                [sys.executable, "-c", _LEAVING_A_CHILD],
+                on_stdout=on_stdout,
+                on_stderr=lambda _: None,
+                hint="none",
+            )
+        assert scope.cancelled_caught
         (pid,) = pids
         while is_running(pid):  # noqa: ASYNC110 - its parent is gone; who adopts it may take a moment
             await anyio.sleep(0.01)
