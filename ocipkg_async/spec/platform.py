@@ -152,9 +152,10 @@ class Platform(
         arch, *rest = triple.lower().split("-")
         tail = "-".join(rest)
         os = next((name for word, name in _TRIPLE_OS if word in tail), None)
-        if os is None:
+        if os is None or not arch:
+            what = "known operating system" if arch else "architecture"
             raise InvalidPlatformError(
-                f"the target triple {triple!r} names no known operating system",
+                f"the target triple {triple!r} names no {what}",
                 hint="give the platform itself, such as linux/amd64",
             )
         if arch in _ARM_TRIPLES:

@@ -173,8 +173,10 @@ def test_target_triples(triple: str, platform: str) -> None:
     assert str(Platform.from_target_triple(triple)) == platform
 
 
-@pytest.mark.parametrize("triple", ["", "linux", "wasm32-unknown-unknown", "thumbv7em-none-eabihf"])
-def test_triples_without_a_system(triple: str) -> None:
+@pytest.mark.parametrize(
+    "triple", ["", "linux", "-linux", "wasm32-unknown-unknown", "thumbv7em-none-eabihf"]
+)
+def test_triples_without_a_system_or_architecture(triple: str) -> None:
     with pytest.raises(InvalidPlatformError) as caught:
         Platform.from_target_triple(triple)
     assert caught.value.hint
