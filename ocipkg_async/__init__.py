@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from .errors import OCIError
     from .events import Event
     from .layout import ArchiveReader, ArchiveWriter, Layout
-    from .package import ArtifactFile, Compression, UnpackLimits, UnpackReport
+    from .native import Linkage, LinkMetadata
+    from .package import ArtifactFile, Compression, RunConfig, UnpackLimits, UnpackReport
     from .registry import Repository, TransferOptions
     from .server import EmbeddedRegistry
     from .spec import Descriptor, Digest, Index, Manifest, Platform, Reference
-    from .store import LocalStore, Package
+    from .store import LocalStore, LockFile, Package
     from .transport import Credential, RetryPolicy, StaticCredentials, TransportOptions
 
 # Names are imported when they are first used: the command's --help, and programs that need a part,
@@ -57,7 +58,10 @@ _HOMES = {
     "Index": "spec",
     "Inspection": "client",
     "Layout": "layout",
+    "LinkMetadata": "native",
+    "Linkage": "native",
     "LocalStore": "store",
+    "LockFile": "store",
     "Manifest": "spec",
     "OCIError": "errors",
     "Package": "store",
@@ -66,6 +70,7 @@ _HOMES = {
     "Reference": "spec",
     "Repository": "registry",
     "RetryPolicy": "transport",
+    "RunConfig": "package",
     "StaticCredentials": "transport",
     "TransferOptions": "registry",
     "TransportOptions": "transport",
@@ -91,7 +96,10 @@ __all__ = [
     "Index",
     "Inspection",
     "Layout",
+    "LinkMetadata",
+    "Linkage",
     "LocalStore",
+    "LockFile",
     "Manifest",
     "OCIError",
     "Package",
@@ -100,6 +108,7 @@ __all__ = [
     "Reference",
     "Repository",
     "RetryPolicy",
+    "RunConfig",
     "StaticCredentials",
     "TransferOptions",
     "TransportOptions",

@@ -1,5 +1,6 @@
 """Typical uses of the public interface: never run, only read by type checkers."""
 
+import ctypes
 from pathlib import Path
 from typing import assert_type
 
@@ -23,13 +24,18 @@ from ocipkg_async import (
     Index,
     Inspection,
     Layout,
+    Linkage,
+    LinkMetadata,
     LocalStore,
+    LockFile,
     Manifest,
     OCIError,
     Package,
     Platform,
     Reference,
     Repository,
+    RetryPolicy,
+    RunConfig,
     StaticCredentials,
     TransferOptions,
     TransportOptions,
@@ -40,10 +46,10 @@ from ocipkg_async import (
 from ocipkg_async.client import CratePackage
 from ocipkg_async.content import Downloader, Meter
 from ocipkg_async.events import Finished, Progressed
+from ocipkg_async.link import find_library, link_arguments, load_library
 from ocipkg_async.package.cargo import CargoOptions
 from ocipkg_async.server import Faults
 from ocipkg_async.store import Problem, Pruned
-from ocipkg_async.transport import RetryPolicy
 
 
 def show(event: Event) -> None:
@@ -167,6 +173,26 @@ async def settings() -> None:
         await packages(client)
         assert_type(await client.login("ghcr.io", "a", "b"), str)
         assert_type(await client.logout("ghcr.io"), bool)
+
+
+async def native(client: Client) -> None:
+    link = LinkMetadata(libraries=("foo",), system_libraries=("m",))
+    assert_type(
+        await client.pack(
+            [], "a.tar", named={"lib/a": Path("a")}, platform="linux/arm64", link=link
+        ),
+        Descriptor,
+    )
+    assert_type(await client.index([("a.tar", None)], "ghcr.io/org/pkg:v1"), Descriptor)
+    config = RunConfig(environment={"A": "b"}, user="1000")
+    assert_type(await client.pack_runnable([Path("a")], "a.tar", config=config), Descriptor)
+    lock = await client.lock(["ghcr.io/org/pkg:v1"], Path("ocipkg.lock"), update=True)
+    assert_type(lock, LockFile)
+    linkage = await client.link("ghcr.io/org/pkg:v1", kind="static", lock=lock, offline=True)
+    assert_type(linkage, Linkage)
+    assert_type(link_arguments(linkage), list[str])
+    assert_type(load_library("ghcr.io/org/pkg:v1"), ctypes.CDLL)
+    assert_type(find_library("ghcr.io/org/pkg:v1", "foo"), Path)
 
 
 async def registry() -> None:
