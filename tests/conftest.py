@@ -4,6 +4,7 @@ import importlib.util
 import os
 import signal
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ _PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 # and the libraries do in it would count as ours.
 _LOOP_STARTERS = ("ocipkg_async.cli", "ocipkg_async.link", "ocipkg_async.sync")
 
+_READABLE_BYTES = 16
 
 # No test asserts a time, Hypothesis' own limit of 200 ms an example included.
 settings.register_profile("no deadline", deadline=None)
@@ -28,6 +30,15 @@ settings.load_profile("no deadline")
 # are to be interrupted.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Call long bytes by a checksum, without gzip's time: all processes must agree on names."""
+    if not isinstance(val, bytes) or len(val) <= _READABLE_BYTES:
+        return None
+    if val.startswith(b"\x1f\x8b\x08"):
+        val = val[:4] + val[8:]
+    return f"{argname}-{zlib.crc32(val):08x}"
 
 
 @pytest.fixture(scope="session")
