@@ -133,8 +133,9 @@ async def build(
     list globs, link tells more than the compiler does. Arguments after -- are cargo's. When cargo
     fails its exit code is ours.
     """
+    cargo = _Cargo(session)
     async with session.client() as client:
-        with _Cargo(session) as cargo:
+        with cargo:
             made = await client.cargo_build(
                 output, name=tag, overwrite=overwrite, **cargo.arguments(given)
             )
@@ -157,8 +158,9 @@ async def publish(session: Session, *, tag: str | None, **given: Any) -> None:
 
     Prints its reference with the digest. All else is as for build, which writes an archive.
     """
+    cargo = _Cargo(session)
     async with session.client() as client:
-        with _Cargo(session) as cargo:
+        with cargo:
             made = await client.cargo_publish(tag, **cargo.arguments(given))
     if not given["release"] and given["profile"] is None:
         session.note("this is a debug build, as cargo makes by default; see --release")
@@ -170,19 +172,21 @@ class _Cargo:
 
     def __init__(self, session: Session) -> None:
         self._quiet = session.quiet
+        # Asked before a progress bar stands between.
+        self._colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._quiet and isinstance(error, BuildError) and error.output:
-            _show(error.output)
+            self._show(error.output)
 
     def arguments(self, given: dict[str, Any]) -> dict[str, Any]:
         """Return what was given, as arguments of the client's verbs."""
-        on_output: OnOutput = ignore_output if self._quiet else _show
+        on_output: OnOutput = ignore_output if self._quiet else self._show
         return {
-            "options": _cargo_options(given),
+            "options": _cargo_options(given, colour=self._colour),
             "headers": given["headers"],
             "format": given["package_format"],
             "compression": Compression(algorithm=given["compression"], level=given["level"]),
@@ -191,8 +195,11 @@ class _Cargo:
             "on_output": on_output,
         }
 
+    def _show(self, text: str) -> None:
+        click.echo(text, err=True, color=self._colour)
 
-def _cargo_options(given: dict[str, Any]) -> CargoOptions:
+
+def _cargo_options(given: dict[str, Any], *, colour: bool) -> CargoOptions:
     profile = given["profile"]
     if given["release"]:
         if profile not in {None, "release"}:
@@ -209,12 +216,8 @@ def _cargo_options(given: dict[str, Any]) -> CargoOptions:
         profile=profile,
         targets=given["targets"],
         arguments=given["arguments"],
-        color=sys.stderr.isatty() and "NO_COLOR" not in os.environ,
+        color=colour,
     )
-
-
-def _show(text: str) -> None:
-    click.echo(text, err=True)
 
 
 def _json(made: CratePackage) -> dict[str, Any]:

@@ -1,23 +1,22 @@
 """Runs one program, such as cargo: its output as it comes, and its end when its caller ends."""
 
+import asyncio
 import contextlib
 import os
 import signal
 import subprocess
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass
-from typing import cast
+from functools import partial
 
 import anyio
 import anyio.lowlevel
-from anyio.abc import ByteReceiveStream, Process
 
 from ...errors import NotFoundError, UnsupportedError, single_error
 
 MAX_LINE_BYTES = 64 << 20
 """Bound of one line; the description of a workspace is one, of some megabytes where it is large."""
 
-_LOOK_S = 0.1
 _REST_S = 1.0
 """What was printed before a program's end is read long before this is over."""
 
@@ -103,41 +102,28 @@ class _Run:
         # Cancelled while it starts, asyncio would end the program alone. In a session of its own,
         # it can be ended together with what it started.
         with anyio.CancelScope(shield=True) as scope:
-            process = await self._start()
+            transport, output = await self._start()
             scope.shield = False
             try:
-                await self._read(process)
-                code = process.returncode
-                if code is None:
-                    code = await process.wait()
+                await output.ended.wait()
+                with anyio.move_on_after(_REST_S):
+                    await output.read.wait()
+                if output.failure is not None:
+                    raise output.failure
+                code = transport.get_returncode() or 0
                 status.append(code if code >= 0 else 128 - code)
             finally:
                 scope.shield = True
                 if not status:
-                    _kill(process)
-                await process.aclose()
+                    _kill(transport.get_pid())
+                transport.close()
+                await output.gone.wait()
 
-    async def _read(self, process: Process) -> None:
-        """Hand on all output. What a program leaves running may keep it open: that is not waited for."""
-        async with anyio.create_task_group() as watching:
-
-            async def watch() -> None:
-                # Waiting for the end would wait for the output's end, too, in some releases of Python.
-                while process.returncode is None:  # noqa: ASYNC110
-                    await anyio.sleep(_LOOK_S)
-                await anyio.sleep(_REST_S)
-                watching.cancel_scope.cancel()
-
-            watching.start_soon(watch)
-            async with anyio.create_task_group() as reading:
-                reading.start_soon(_receive, process.stdout, self.on_stdout)
-                reading.start_soon(_receive, process.stderr, self.on_stderr)
-            watching.cancel_scope.cancel()
-
-    async def _start(self) -> Process:
+    async def _start(self) -> "tuple[asyncio.SubprocessTransport, _Output]":
         try:
-            return await anyio.open_process(
-                self.command,
+            return await asyncio.get_running_loop().subprocess_exec(
+                partial(_Output, self.on_stdout, self.on_stderr),
+                *self.command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -150,19 +136,55 @@ class _Run:
             raise NotFoundError(message, hint=self.hint) from error
 
 
-async def _receive(stream: ByteReceiveStream | None, on_line: OnLine) -> None:
-    lines = Lines()
-    async for piece in cast("ByteReceiveStream", stream):
-        for line in lines.feed(piece):
-            on_line(line)
-    for line in lines.end():
-        on_line(line)
+class _Output(asyncio.SubprocessProtocol):
+    """Hands on what a program prints.
+
+    Of asyncio's interfaces this one alone lets go of output that stays open: a program may leave
+    others running that have it.
+
+    Attributes:
+        ended: the program has ended, or a callback failed.
+        read: so has all that it printed.
+        gone: nothing of it is left here.
+        failure: what a callback raised.
+    """
+
+    def __init__(self, on_stdout: OnLine, on_stderr: OnLine) -> None:
+        self.ended, self.read, self.gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.failure: BaseException | None = None
+        self._open = {1: (Lines(), on_stdout), 2: (Lines(), on_stderr)}
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        lines, on_line = self._open[fd]
+        self._hand_on(lines.feed(data), on_line)
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
+        if fd in self._open:
+            lines, on_line = self._open.pop(fd)
+            self._hand_on(lines.end(), on_line)
+        if not self._open:
+            self.read.set()
+
+    def process_exited(self) -> None:
+        self.ended.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
+        self.gone.set()
+
+    def _hand_on(self, lines: Iterator[bytes], on_line: OnLine) -> None:
+        if self.failure is not None:
+            return
+        try:
+            for line in lines:
+                on_line(line)
+        except BaseException as error:  # noqa: BLE001 - raised where the program is waited for
+            self.failure = error
+            self.ended.set()
+            self.read.set()
 
 
-def _kill(process: Process) -> None:
+def _kill(pid: int) -> None:
     """End a program and its children, also those that it left when it ended."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        if os.name == "posix":
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
+    if os.name == "posix":
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
