@@ -72,7 +72,14 @@ async def read_revision(
 
 
 def _has_repository(manifest: Path) -> bool:
-    return any((folder / ".git").exists() for folder in manifest.parents)
+    """Whether git, were it there, would find a repository above; blocking."""
+    ceilings = os.environ.get("GIT_CEILING_DIRECTORIES", "").split(os.pathsep)
+    for folder in manifest.parents:
+        if str(folder) in ceilings and folder != manifest.parent:
+            return False
+        if (folder / ".git").exists():
+            return True
+    return False
 
 
 async def _changes(top: str, excluded: Sequence[str], written: Sequence[str]) -> tuple[str, ...]:
