@@ -17,7 +17,6 @@ from ..content import finish_in_thread, run_in_thread
 from ..content.locks import file_lock
 from ..errors import (
     ClosedError,
-    ConnectError,
     InvalidArgumentError,
     StorageError,
     TimedOutError,
@@ -27,6 +26,7 @@ from ..spec.reference import is_loopback
 from .application import Dispatcher, OnRequest
 from .faults import Faults
 from .injecting import Injector
+from .listening import listening
 from .repositories import Repositories
 from .service import MAX_MANIFEST_BYTES, MAX_PAGE_ENTRIES, Options, Service
 from .sessions import MAX_SESSIONS, Sessions
@@ -34,8 +34,6 @@ from .sessions import MAX_SESSIONS, Sessions
 UPLOADS = "_uploads"
 """Unfinished uploads, beside the repositories and in their file system; no repository has this name."""
 LOCK = ".registry.lock"
-READ_BUFFER_BYTES = 1 << 20
-"""How much of a body may wait for the handler; the event loop receives up to 256 KiB at once."""
 
 
 class EmbeddedRegistry:
@@ -204,25 +202,14 @@ class EmbeddedRegistry:
             application.on_response_prepare.append(injector.amend)
         dispatcher = Dispatcher(service, on_request=self._on_request, injector=injector)
         application.router.add_route("*", "/{path:.*}", dispatcher.answer)
-        runner = web.AppRunner(
-            application,
-            access_log=None,
-            # A body with Content-Encoding is content like any other.
-            auto_decompress=False,
-            read_bufsize=READ_BUFFER_BYTES,
-            shutdown_timeout=self._shutdown_timeout_s,
+        return await stack.enter_async_context(
+            listening(
+                application,
+                host=self._address,
+                port=self._port,
+                shutdown_timeout_s=self._shutdown_timeout_s,
+            )
         )
-        stack.push_async_callback(runner.cleanup)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, self._address, self._port).start()
-        except OSError as error:
-            raise ConnectError(
-                f"cannot listen on {self._address}:{self._port}: {error.strerror}",
-                hint="choose another port, or 0 for any free one",
-            ) from error
-        port: int = runner.addresses[0][1]
-        return port
 
 
 @asynccontextmanager
