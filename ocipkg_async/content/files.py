@@ -85,6 +85,27 @@ def sync_folder(path: Path) -> None:
         os.close(fd)
 
 
+def make_folder(path: Path, *, durable: bool = False) -> None:
+    """Make a folder and its parents, as far as they are missing.
+
+    Args:
+        path: the folder.
+        durable: flush to the disk that they are there.
+
+    Raises:
+        OSError: as the system says it.
+    """
+    if path.is_dir():
+        return
+    above = next((folder for folder in path.parents if folder.exists()), None)
+    path.mkdir(parents=True, exist_ok=True)
+    if durable:
+        for folder in path.parents:
+            sync_folder(folder)
+            if folder == above:
+                break
+
+
 def remove_stale(folder: Path, *, now_s: float, older_than_s: float = STALE_AFTER_S) -> int:
     """Remove unfinished files and folders in `folder` that no living process can still be writing.
 

@@ -17,6 +17,7 @@ from ..spec import Descriptor, Digest
 from ..spec.image_layout import check_marker
 from . import archive_table, index_file, opening, spool, tar_scan
 from .archive_table import Table
+from .entries import Entries
 from .lookup import IndexedStore
 from .random_file import RandomFile
 from .tar_scan import Member
@@ -38,7 +39,7 @@ class ArchiveReader(IndexedStore):
         self._file: RandomFile | None = file
         self._table = table
         self._tree = tree
-        self._entries = index_file.descriptors(tree)
+        self._entries = Entries(index_file.descriptors(tree))
 
     @classmethod
     @asynccontextmanager
@@ -93,9 +94,9 @@ class ArchiveReader(IndexedStore):
         """Digest and size of every blob, in the order of the archive."""
         return [(digest, member.size) for digest, member in self._table.blobs.items()]
 
-    async def entries(self) -> list[Descriptor]:
-        """Return the entries of ``index.json``, with their annotations."""
-        return list(self._entries)
+    async def listing(self) -> Entries:
+        """Return the entries of ``index.json``, to be looked up."""
+        return self._entries
 
     async def size_of(self, digest: Digest) -> int | None:
         """Return the size of a blob, unverified, or None if it is not there."""

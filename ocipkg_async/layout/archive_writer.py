@@ -21,6 +21,7 @@ from ..spec.image_layout import INDEX, MARKER, MARKER_BYTES, blob_path
 from . import index_file, names, tar_write
 from .archive_reader import ArchiveReader, MemberStream
 from .documents import children, read_document
+from .entries import Entries
 from .lookup import IndexedStore
 from .random_file import RandomFile
 from .staging import exists_error, staged_file
@@ -80,9 +81,9 @@ class ArchiveWriter(IndexedStore):
                 await writer._close()
             await staged.publish(path, replace=overwrite or append)
 
-    async def entries(self) -> list[Descriptor]:
-        """Return the entries of ``index.json`` so far, with their annotations."""
-        return index_file.descriptors(self._tree)
+    async def listing(self) -> Entries:
+        """Return the entries of ``index.json`` so far, to be looked up."""
+        return Entries(index_file.descriptors(self._tree))
 
     async def size_of(self, digest: Digest) -> int | None:
         """Return the size of a blob, or None if it was not written."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import os
 import time
 from collections.abc import AsyncIterator
@@ -10,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from ..content import BlobReader, SavingSource, Source, run_in_thread, verified
-from ..content.files import sync_folder
+from ..content.files import atomic_file, make_folder, sync_folder, write_all
 from ..content.reader import READ_BYTES, FileStream
 from ..errors import NotFoundError, storage_errors
 from ..spec import Descriptor, Digest, Digester, media_types
@@ -97,6 +98,14 @@ class BlobFolder:
             await reader.drain(file.write)
             await file.publish(path)
 
+    async def write(self, digest: Digest, data: bytes) -> None:
+        """Store a small blob that has `digest`; one that is there and damaged is replaced.
+
+        Raises:
+            DiskFullError, StorageError: the file system refused; nothing is visible.
+        """
+        await run_in_thread(self._write, self.file(digest), data)
+
     async def push_stream(self, media_type: str, source: Source) -> Descriptor:
         """Store a blob whose digest is known only at its end.
 
@@ -143,13 +152,29 @@ class BlobFolder:
         blob = Descriptor(media_type=media_types.OCTET_STREAM, digest=digest, size=size)
         if await self.has(blob):
             return True
-        if not await run_in_thread(partial(_link, other.file(digest), self.file(digest))):
+        if not await run_in_thread(partial(self._link, other.file(digest), self.file(digest))):
             try:
                 async with other.fetch(blob) as reader:
                     await self.store(reader)
             except NotFoundError:
                 return False
         return True
+
+    def renew(self, *digests: Digest) -> None:
+        """Make blobs that are found as good as new to a collection that runs later; blocks."""
+        for digest in digests:
+            renew(self.file(digest))
+
+    def age_s(self, digest: Digest, now_s: float) -> float:
+        """Return the seconds since a blob was written or renewed; endless for none. It blocks.
+
+        Raises:
+            OSError: as the system says it.
+        """
+        try:
+            return now_s - self.file(digest).stat().st_mtime
+        except (FileNotFoundError, NotADirectoryError):
+            return math.inf
 
     async def remove(self, digest: Digest) -> None:
         """Remove a blob if it is there.
@@ -172,20 +197,52 @@ class BlobFolder:
         path = self.file(descriptor.digest)
         if self._size(path) != descriptor.size:
             return False
-        if self.writable:
-            _renew(path)
-        return True
+        return renew(path) if self.writable else True
 
     def _adopt(self, path: Path, file: Path) -> None:
         with storage_errors(f"move {file} to {path}"):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent, durable=self._durable)
             if self._durable:
                 with opening.open_regular(file) as opened:
                     os.fsync(opened.fileno())
-            _renew(file)
+            renew(file)
             file.replace(path)
             if self._durable:
                 sync_folder(path.parent)
+
+    def _link(self, source: Path, path: Path) -> bool:
+        """Link `source` as `path`; False where that is impossible and a copy may do."""
+        with storage_errors(f"make {path.parent}"):
+            make_folder(path.parent, durable=self._durable)
+        try:
+            os.link(source, path, follow_symlinks=False)
+        except (OSError, NotImplementedError):
+            return False  # other file system, no hard links there, too many, or there already
+        renew(path)
+        if self._durable:
+            with storage_errors(f"write {path}"):
+                sync_folder(path.parent)
+        return True
+
+    def _write(self, path: Path, data: bytes) -> None:
+        with storage_errors(f"write {path}"):
+            if _holds(path, data):
+                renew(path)
+                return
+            make_folder(path.parent, durable=self._durable)
+            with atomic_file(path, durable=self._durable) as file:
+                write_all(file, data)
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    """Whether a file has exactly these bytes."""
+    try:
+        with opening.open_regular(path) as file:
+            if os.fstat(file.fileno()).st_size != len(data):
+                return False
+            return file.readall() == data
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _open(path: Path, descriptor: Descriptor) -> io.FileIO:
@@ -196,19 +253,17 @@ def _open(path: Path, descriptor: Descriptor) -> io.FileIO:
             raise NotFoundError(f"{descriptor.digest} is not in {path.parent.parent}") from error
 
 
-def _link(source: Path, path: Path) -> bool:
-    """Link `source` as `path`; False where that is impossible and a copy may do."""
-    with storage_errors(f"make {path.parent}"):
-        path.parent.mkdir(parents=True, exist_ok=True)
+def renew(path: Path) -> bool:
+    """Make the file of a blob as good as new to a collection; blocks.
+
+    Returns:
+        False if a collection was faster and it is gone.
+    """
     try:
-        os.link(source, path, follow_symlinks=False)
-    except (OSError, NotImplementedError):
-        return False  # other file system, no hard links there, too many, or there already
-    _renew(path)
-    return True
-
-
-def _renew(path: Path) -> None:
-    with contextlib.suppress(OSError):  # somebody else's file, or just removed
         if time.time() - path.stat().st_mtime > _RENEW_AFTER_S:
             os.utime(path)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # somebody else's file
+    return True

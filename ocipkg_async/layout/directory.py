@@ -1,24 +1,25 @@
 """An image-layout directory as a store (image-spec v1.1 ``image-layout.md``).
 
 Blobs are written beside their final place and renamed; ``index.json`` is changed under a lock
-that holds between processes, read anew each time, and replaced by rename. Reading needs no lock.
+that holds between processes, as it then is, and replaced by rename. Reading needs no lock.
 """
 
-import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Literal, Self
 
-from ..content import BlobReader, BytesSource, Source, run_in_thread
+from ..content import BlobReader, Source, run_in_thread
 from ..content.locks import file_lock
 from ..errors import NotFoundError, UnsupportedError
 from ..spec import Descriptor, Digest
 from ..spec.image_layout import BLOBS
 from . import index_file, names, opening, sweeping
 from .blob_folder import BlobFolder
+from .collecting import Collection
 from .documents import children, read_document
+from .entries import Entries
 from .index_file import Tree
 from .index_json import IndexJson
 from .lookup import IndexedStore
@@ -80,8 +81,8 @@ class Layout(IndexedStore):
         index = IndexJson(path, durable=flush != "none")
         return cls(path, folder, index, shared=blobs is not None)
 
-    async def entries(self) -> list[Descriptor]:
-        """Return the entries of ``index.json``, with their annotations.
+    async def listing(self) -> Entries:
+        """Return the entries of ``index.json``, to be looked up; the same object while it stays so.
 
         Raises:
             InvalidLayoutError: it is missing or not an image index.
@@ -122,19 +123,21 @@ class Layout(IndexedStore):
         """
         self._check_writable()
         if descriptor.is_document:
-            await self._push_document(descriptor, source, None)
+            await self._push_document(descriptor, source)
         else:
             await self._blobs.push(descriptor, source)
 
-    async def push_tagged(self, descriptor: Descriptor, source: Source, name: str) -> None:
-        """Store a document and name it, in one change of ``index.json``.
+    async def push_tagged(
+        self, descriptor: Descriptor, source: Source, name: str, *more: str
+    ) -> None:
+        """Store a document and give it one name or `more`, in one change of ``index.json``.
 
         Raises:
-            InvalidReferenceError: `name` cannot be a name.
+            InvalidReferenceError: a name cannot be one.
             IntegrityError, InvalidDocumentError, StorageError: as `push`.
         """
         self._check_writable()
-        await self._push_document(descriptor, source, names.check_name(name))
+        await self._push_document(descriptor, source, *map(names.check_name, (name, *more)))
 
     async def push_stream(self, media_type: str, source: Source) -> Descriptor:
         """Store a blob whose digest is not known before; return its descriptor.
@@ -182,7 +185,7 @@ class Layout(IndexedStore):
             raise NotFoundError(
                 f"{descriptor.digest} is not in the layout {self.path}", hint="push it first"
             )
-        await self._edit(lambda tree: index_file.with_name(tree, descriptor, name))
+        await self._edit(lambda tree: index_file.with_name(tree, descriptor, name), name)
 
     async def untag(self, name: str) -> None:
         """Remove a name; its content and other names of it stay.
@@ -191,9 +194,11 @@ class Layout(IndexedStore):
             NotFoundError: no entry has exactly this name.
         """
         self._check_writable()
-        await self._edit(lambda tree: index_file.without_name(tree, name))
+        await self._edit(lambda tree: index_file.without_name(tree, name), name)
 
-    async def delete(self, descriptor: Descriptor, *, force: bool = False) -> None:
+    async def delete(
+        self, descriptor: Descriptor, *, force: bool = False, keep: Sequence[Descriptor] = ()
+    ) -> None:
         """Remove a blob, or a document with all its names.
 
         The file of a document stays while another document lists it; what the document itself
@@ -202,6 +207,7 @@ class Layout(IndexedStore):
         Args:
             descriptor: what to remove.
             force: remove a document's file even if another document lists it.
+            keep: documents to list in its place, as far as they are there (C-36).
 
         Raises:
             NotFoundError: it is not there.
@@ -212,15 +218,17 @@ class Layout(IndexedStore):
             raise UnsupportedError("nothing is removed from a shared folder of blobs")
         digest = descriptor.digest
         async with self._index.locked():
-            before = await self.entries()
-            there = await self.size_of(digest) is not None
-            rest = [entry for entry in before if entry.digest != digest]
-            if not there and len(rest) == len(before):
+            before = await self.listing()
+            if digest not in before.by_digest and await self.size_of(digest) is None:
                 raise NotFoundError(f"{digest} is not in the layout {self.path}")
-            keep = descriptor.is_document and not force
-            keep = keep and await self._documents.is_needed(digest, rest)
-            await self._index.change(lambda tree: index_file.without_digest(tree, digest))
-            if not keep and not self._shared:
+            rest = (entry for entry in before if entry.digest != digest)
+            stays = descriptor.is_document and not force
+            stays = stays and await self._documents.is_needed(digest, rest)
+            kept = [one for one in keep if await self._blobs.has(one)]
+            await self._index.change(
+                lambda tree: index_file.without_digests(tree, {digest}, keep=kept)
+            )
+            if not stays and not self._shared:
                 await self._blobs.remove(digest)
 
     async def collect(
@@ -228,14 +236,22 @@ class Layout(IndexedStore):
         *,
         grace_s: float = 3600.0,
         partials_grace_s: float | None = None,
+        untagged: bool = False,
         dry_run: bool = False,
+        held: AbstractAsyncContextManager[object] | None = None,
     ) -> list[tuple[Digest, int]]:
         """Remove blobs that nothing in ``index.json`` needs, and unfinished files (I-09).
 
         Kept are all entries with what they list and refer to, and everything younger than
-        `grace_s` seconds, which a push in progress may be about to list. An unfinished download
-        that a later run may go on with is kept for `partials_grace_s` (None: `grace_s`) seconds
-        after the last one did, and while somebody works on it.
+        `grace_s` seconds, which a push in progress may be about to list.
+
+        Args:
+            grace_s: age counts from when a blob was written, was found by a push, or lost a name.
+            partials_grace_s: seconds for unfinished downloads that nobody works on (None: `grace_s`).
+            untagged: remove documents without a name, too, that are no part of one that stays and
+                refer to none that does.
+            dry_run: remove nothing.
+            held: entered before the layout may not change any more; most is read before.
 
         Returns:
             digest and size of what was removed, or would be with `dry_run`.
@@ -248,44 +264,35 @@ class Layout(IndexedStore):
         self._check_writable()
         if self._shared:
             raise UnsupportedError("nothing is removed from a shared folder of blobs")
-        async with self._index.locked():
-            needed = await self._documents.reachable(await self.entries(), subjects=True)
-            return await run_in_thread(
-                lambda: sweeping.sweep(
-                    self.path,
-                    self._blobs.path,
-                    keep=frozenset(needed),
-                    older_than_s=grace_s,
-                    partials_older_than_s=(
-                        grace_s if partials_grace_s is None else partials_grace_s
-                    ),
-                    now_s=time.time(),
-                    dry_run=dry_run,
-                )
-            )
+        collection = Collection(self, self._index, self._blobs, untagged=untagged)
+        return await collection.run(
+            held or nullcontext(),
+            older_than_s=grace_s,
+            partials_older_than_s=grace_s if partials_grace_s is None else partials_grace_s,
+            dry_run=dry_run,
+        )
 
     async def verify(self) -> list[Problem]:
         """Hash every blob again, and look for every piece that ``index.json`` needs."""
         blobs = await run_in_thread(partial(sweeping.list_blobs, self._blobs.path))
         return await sweeping.verify(self, blobs, await self.entries())
 
-    async def _push_document(
-        self, descriptor: Descriptor, source: Source, name: str | None
-    ) -> None:
+    async def _push_document(self, descriptor: Descriptor, source: Source, *named: str) -> None:
         document = await read_document(source, descriptor)
         below = children(document)
-        await self._blobs.push(descriptor, BytesSource(document.raw))
+        await self._blobs.write(descriptor.digest, document.raw)
+        await self._edit(
+            lambda tree: index_file.with_document(tree, descriptor, below, named), *named
+        )
 
-        def change(tree: Tree) -> Tree:
-            if name is not None:
-                tree = index_file.with_name(tree, descriptor, name)
-            return index_file.with_document(tree, descriptor, below)
-
-        await self._edit(change)
-
-    async def _edit(self, edit: Callable[[Tree], Tree]) -> None:
+    async def _edit(self, edit: Callable[[Tree], Tree], *moved: str) -> None:
+        """Edit the index; a document that loses a name is as young as one that was just pushed."""
         async with self._index.locked():
+            before = await self.listing() if moved else Entries()
             await self._index.change(edit)
+            losing = [one.digest for name in moved for one in before.by_name.get(name, ())]
+            if losing:
+                await run_in_thread(self._blobs.renew, *losing)
 
     def _check_writable(self) -> None:
         if not self._blobs.writable:

@@ -4,14 +4,17 @@ A layout has no table of these; they are read from the manifests, which never ch
 read once is remembered.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import anyio
 
 from ..content import Fetcher, Source, fetch_bytes, fetch_document, verified
 from ..errors import InvalidDocumentError, NotFoundError, OCIError, UnsupportedError
 from ..spec import Descriptor, Digest, Index, Manifest, media_types, parse_document
 from . import names
+from .entries import Entries
 
 MAX_DOCUMENT_BYTES = 8 << 20
 """Largest manifest or index that is kept. Registries take 4 MiB or somewhat more; a layout has to
@@ -23,8 +26,8 @@ _REMEMBERED = 4096
 class Listed(Fetcher, Protocol):
     """A store with an ``index.json``."""
 
-    async def entries(self) -> list[Descriptor]:
-        """Return the entries of ``index.json``."""
+    async def listing(self) -> Entries:
+        """Return the entries of ``index.json``; the same object while it has not changed."""
         ...
 
     async def size_of(self, digest: Digest) -> int | None:
@@ -41,12 +44,43 @@ class Links:
     referrer: Descriptor
 
 
-class Documents:
-    """The documents of one store."""
+class _Relations(NamedTuple):
+    """What is remembered of every document: little, since there may be very many."""
 
-    def __init__(self, store: Listed) -> None:
+    children: tuple[Descriptor, ...] = ()
+    subject: Digest | None = None
+    referrer: Descriptor | None = None
+
+
+_NONE = _Relations()
+
+
+@dataclass(slots=True)
+class _Below:
+    """All documents in one state of ``index.json`` and below its indexes, each once."""
+
+    entries: Entries
+    documents: dict[Digest, Descriptor] = field(default_factory=dict[Digest, Descriptor])
+    referrers: dict[Digest, list[Descriptor]] | None = None
+    complete: bool = True
+    """False while a document is missing: what is below it may come without a change of the index."""
+
+
+class Documents:
+    """The documents of one store.
+
+    Args:
+        store: the store.
+        remembered: of how many documents it is remembered what they point to.
+    """
+
+    def __init__(self, store: Listed, *, remembered: int = _REMEMBERED) -> None:
         self._store = store
+        self._max = remembered
         self._links: dict[tuple[Digest, str], Links] = {}
+        self._relations: dict[tuple[Digest, str], _Relations] = {}
+        self._below: _Below | None = None
+        self._turn = anyio.Lock()
 
     async def resolve(self, name: str) -> Descriptor:
         """Return what a name or digest points to, as `names.find`.
@@ -58,13 +92,13 @@ class Documents:
             NotFoundError, InvalidLayoutError, InvalidArgumentError, IntegrityError
         """
         digest = names.as_digest(name)
-        entries = await self._store.entries()
+        entries = await self._store.listing()
         if digest is None:
             return names.find(entries, name).plain()
         size = await self._store.size_of(digest)
         if size is None:
             raise NotFoundError(f"{digest} is not in this layout")
-        listed = next((entry for entry in entries if entry.digest == digest), None)
+        listed = entries.by_digest.get(digest)
         return listed.plain() if listed else await self._describe(digest, size)
 
     async def _describe(self, digest: Digest, size: int) -> Descriptor:
@@ -77,33 +111,71 @@ class Documents:
         except (InvalidDocumentError, UnsupportedError):
             return blob
 
+    async def find_listed(self, name: str) -> Descriptor | None:
+        """Return the document with exactly this name or digest, or None.
+
+        Raises:
+            InvalidLayoutError: several entries have this name (I-06).
+            IntegrityError, InvalidDocumentError: an index is damaged.
+        """
+        digest = names.as_digest(name)
+        entries = await self._store.listing()
+        if digest is None:
+            found = names.find_exact(entries, name)
+        else:
+            found = entries.by_digest.get(digest)
+            if found is None or not found.is_document:
+                found = (await self._listed(entries)).get(digest)
+        return found.plain() if found and found.is_document else None
+
     async def is_listed(self, descriptor: Descriptor) -> bool:
         """Whether a document is in ``index.json``, or below an index that is."""
-        entries = await self._store.entries()
-        if any(entry.digest == descriptor.digest for entry in entries):
+        entries = await self._store.listing()
+        if descriptor.digest in entries.by_digest:
             return True
         try:
-            listed = await self._listed(entries)
+            return descriptor.digest in await self._listed(entries)
         except OCIError:
             return False  # a damaged index lists nothing; pushing once more does no harm
-        return any(entry.digest == descriptor.digest for entry in listed)
 
     async def referrers(self, subject: Digest, artifact_type: str | None) -> list[Descriptor]:
         """Return the listed manifests whose subject is `subject` (I-11)."""
-        found: list[Descriptor] = []
-        for descriptor in await self._listed(await self._store.entries()):
-            links = await self.links(descriptor)
-            if links is None or links.subject is None or links.subject.digest != subject:
-                continue
-            if artifact_type in {None, links.referrer.artifact_type}:
-                found.append(links.referrer)
+        entries = await self._store.listing()
+        below = await self._all_below(entries)
+        if below.referrers is None:
+            async with self._turn:  # many ask at once; one of them reads all manifests
+                if below.referrers is None:
+                    below.referrers = await self._by_subject(below)
+        return [
+            one
+            for one in below.referrers.get(subject, ())
+            if artifact_type in {None, one.artifact_type}
+            # A child that was deleted is still listed by its index.
+            and (one.digest in entries.by_digest or await self._store.size_of(one.digest))
+        ]
+
+    async def _by_subject(self, below: _Below) -> dict[Digest, list[Descriptor]]:
+        found: dict[Digest, list[Descriptor]] = {}
+        for descriptor in below.documents.values():
+            relations = await self._related(descriptor)
+            if relations is None:
+                below.complete = False
+            elif relations.subject is not None and relations.referrer is not None:
+                found.setdefault(relations.subject, []).append(relations.referrer)
         return found
 
     async def reachable(
-        self, roots: Iterable[Descriptor], *, subjects: bool
+        self,
+        roots: Iterable[Descriptor],
+        *,
+        subjects: bool,
+        found: dict[Digest, Descriptor] | None = None,
     ) -> dict[Digest, Descriptor]:
-        """Return everything that `roots` need; with `subjects` also what they refer to."""
-        found: dict[Digest, Descriptor] = {}
+        """Return everything that `roots` need; with `subjects` also what they refer to.
+
+        It is added to `found`, below which is not looked again.
+        """
+        found = {} if found is None else found
         todo = list(roots)
         while todo:
             descriptor = todo.pop()
@@ -135,26 +207,62 @@ class Documents:
                 )
             except NotFoundError:
                 return None  # a layout may be thin (I-03)
-            if len(self._links) >= _REMEMBERED:
+            if len(self._links) >= self._max:
                 del self._links[next(iter(self._links))]
             self._links[key] = Links(
                 document.successors, document.subject, document.referrer_descriptor
             )
         return self._links[key]
 
-    async def _listed(self, entries: Iterable[Descriptor]) -> list[Descriptor]:
+    async def _related(self, descriptor: Descriptor) -> _Relations | None:
+        """Return the relations of a document; None if it is not there."""
+        key = (descriptor.digest, descriptor.media_type)
+        known = self._relations.get(key)
+        if known is None:
+            links = await self.links(descriptor)
+            if links is None:
+                return None
+            known = _relations(descriptor, links)
+            self._relations[key] = known
+        return known
+
+    async def _listed(self, entries: Entries) -> Mapping[Digest, Descriptor]:
         """Return the documents in ``index.json`` and below its indexes, each once."""
-        found: dict[Digest, Descriptor] = {}
+        return (await self._all_below(entries)).documents
+
+    async def _all_below(self, entries: Entries) -> _Below:
+        known = self._below
+        if known is not None and known.entries is entries and known.complete:
+            return known
+        below = _Below(entries)
         todo = list(_documents(entries))[::-1]
         while todo:
             descriptor = todo.pop()
-            if descriptor.digest in found:
+            if descriptor.digest in below.documents:
                 continue
-            found[descriptor.digest] = descriptor
+            below.documents[descriptor.digest] = descriptor
             if media_types.is_index(descriptor.media_type):
-                links = await self.links(descriptor)
-                todo.extend(list(_documents(links.successors if links else ()))[::-1])
-        return list(found.values())
+                relations = await self._related(descriptor)
+                if relations is None:
+                    below.complete = False
+                else:
+                    todo.extend(relations.children[::-1])
+        self._forget_all_but(below.documents)
+        self._below = below
+        return below
+
+    def _forget_all_but(self, documents: Mapping[Digest, Descriptor]) -> None:
+        if len(self._relations) > 2 * len(documents) + self._max:
+            self._relations = {k: v for k, v in self._relations.items() if k[0] in documents}
+
+
+def _relations(descriptor: Descriptor, links: Links) -> _Relations:
+    children: tuple[Descriptor, ...] = ()
+    if media_types.is_index(descriptor.media_type):
+        children = tuple(_documents(links.successors))
+    if links.subject is None:
+        return _Relations(children) if children else _NONE
+    return _Relations(children, links.subject.digest, links.referrer)
 
 
 def _documents(descriptors: Iterable[Descriptor]) -> Iterator[Descriptor]:

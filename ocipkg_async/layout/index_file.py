@@ -5,7 +5,7 @@ entries of unknown media types, annotations. No function changes its argument.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 from ..errors import InvalidDocumentError, InvalidLayoutError, NotFoundError, UnsupportedError
@@ -39,28 +39,43 @@ def decode(data: bytes, *, where: str) -> Tree:
         InvalidLayoutError: it is not an image index.
     """
     try:
+        tree: Tree = decode_json(data, what="index.json")
+        if type(tree) is dict and tree.get("manifests", ()) is None:
+            # An empty list, as Go writes it; umoci makes new layouts so.
+            tree["manifests"] = []
+            data = json.dumps(tree).encode("ascii")
         parse_document(data, media_type=media_types.OCI_INDEX)
     except (InvalidDocumentError, UnsupportedError) as error:
         raise InvalidLayoutError(
             f"the index.json of {where} is not an image index: {error}", hint=error.hint
         ) from error
-    tree: Tree = decode_json(data, what="index.json")
     return tree
 
 
+def ordered(tree: Tree) -> Tree:
+    """Return the index with ``mediaType`` and in a fixed order: named entries by name, then others."""
+    return {**empty(), **tree, "manifests": sorted(tree["manifests"], key=_order)}
+
+
 def encode(tree: Tree) -> bytes:
-    """Serialise with ``mediaType`` and in a fixed order: named entries by name, then the others.
+    """Serialise, `ordered`.
 
     The bytes depend on the set of entries alone, not on the order in which they came.
     """
-    members = {**empty(), **tree}
-    members["manifests"] = sorted(tree["manifests"], key=_order)
-    return json.dumps(members, separators=(",", ":")).encode("ascii")
+    return json.dumps(ordered(tree), separators=(",", ":")).encode("ascii")
 
 
 def descriptors(tree: Tree) -> list[Descriptor]:
     """Return the entries as typed values, annotations included."""
     return list(convert(tree["manifests"], tuple[Descriptor, ...], what="index.json"))
+
+
+def descriptors_after(tree: Tree, before: Tree, known: Sequence[Descriptor]) -> list[Descriptor]:
+    """Return the entries of an edited index, of which `known` are those of before the edit."""
+    typed = {id(entry): one for entry, one in zip(before["manifests"], known, strict=True)}
+    new = [entry for entry in tree["manifests"] if id(entry) not in typed]
+    typed.update(zip(map(id, new), descriptors({"manifests": new}), strict=True))
+    return [typed[id(entry)] for entry in tree["manifests"]]
 
 
 def with_name(tree: Tree, descriptor: Descriptor, name: str) -> Tree:
@@ -95,11 +110,18 @@ def without_name(tree: Tree, name: str) -> Tree:
     return _with(tree, _drop_name(entries, name))
 
 
-def with_document(tree: Tree, descriptor: Descriptor, children: Iterable[Digest] = ()) -> Tree:
-    """List a document, untagged, unless it is listed already (C-36).
+def with_document(
+    tree: Tree,
+    descriptor: Descriptor,
+    children: Iterable[Digest] = (),
+    names: Iterable[str] = (),
+) -> Tree:
+    """List a document by its names, or untagged unless it is listed already (C-36).
 
     Bare entries of its `children`, the manifests of an index, go: they are reachable through it.
     """
+    for name in names:
+        tree = with_name(tree, descriptor, name)
     below = set(children) - {descriptor.digest}
     entries = [e for e in _entries(tree) if not (e["digest"] in below and _is_bare(e))]
     if not any(e["digest"] == descriptor.digest for e in entries):
@@ -107,9 +129,17 @@ def with_document(tree: Tree, descriptor: Descriptor, children: Iterable[Digest]
     return _with(tree, entries)
 
 
-def without_digest(tree: Tree, digest: Digest) -> Tree:
-    """Take away all entries of a document, whatever their names."""
-    return _with(tree, [e for e in _entries(tree) if e["digest"] != digest])
+def without_digests(
+    tree: Tree, digests: Container[str], *, keep: Iterable[Descriptor] = ()
+) -> Tree:
+    """Take away all entries of some documents, whatever their names.
+
+    Listed instead, if they are not, are those to `keep`, which were reachable through them (C-36).
+    """
+    tree = _with(tree, [e for e in _entries(tree) if e["digest"] not in digests])
+    for descriptor in keep:
+        tree = with_document(tree, descriptor)
+    return tree
 
 
 def _drop_name(entries: list[Entry], name: str) -> list[Entry]:

@@ -7,6 +7,7 @@ from ..content import BlobReader
 from ..spec import Descriptor, Digest
 from . import names
 from .documents import Documents
+from .entries import Entries
 
 
 class IndexedStore(ABC):
@@ -17,8 +18,8 @@ class IndexedStore(ABC):
         self._documents = Documents(self)
 
     @abstractmethod
-    async def entries(self) -> list[Descriptor]:
-        """Return the entries of ``index.json``, with their annotations."""
+    async def listing(self) -> Entries:
+        """Return the entries of ``index.json``, to be looked up; the same object while it stays so."""
 
     @abstractmethod
     async def size_of(self, digest: Digest) -> int | None:
@@ -32,9 +33,17 @@ class IndexedStore(ABC):
             NotFoundError: it is not there.
         """
 
+    async def entries(self) -> list[Descriptor]:
+        """Return the entries of ``index.json``, with their annotations.
+
+        Raises:
+            InvalidLayoutError: it is missing or not an image index.
+        """
+        return list(await self.listing())
+
     async def tags(self) -> list[str]:
         """Return one name for each named entry, sorted."""
-        return names.listed(await self.entries())
+        return names.listed(await self.listing())
 
     async def resolve(self, name: str) -> Descriptor:
         """Return what a tag, full name or digest points to.
@@ -46,6 +55,18 @@ class IndexedStore(ABC):
         """
         return await self._documents.resolve(name)
 
+    async def find_listed(self, name: str) -> Descriptor | None:
+        """Return the document with exactly this name or digest that is listed, or None.
+
+        Unlike `resolve` it takes no name for another one, and no content for a document that
+        neither ``index.json`` nor an index below it lists. Whether its file is there is not looked at.
+
+        Raises:
+            InvalidLayoutError: several entries have this name (I-06).
+            IntegrityError, InvalidDocumentError: an index is damaged.
+        """
+        return await self._documents.find_listed(name)
+
     async def only(self) -> Descriptor:
         """Return the entry that is meant when no name is given (O-03), annotations included.
 
@@ -53,7 +74,7 @@ class IndexedStore(ABC):
             NotFoundError: there is none.
             InvalidArgumentError: there are several.
         """
-        return names.only(await self.entries())
+        return names.only(await self.listing())
 
     async def referrers(
         self, subject: Digest, *, artifact_type: str | None = None

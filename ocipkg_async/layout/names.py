@@ -16,9 +16,9 @@ from ..errors import (
     OCIError,
 )
 from ..spec import Descriptor, Digest, Reference
-from ..spec.annotations import CONTAINERD_IMAGE_NAME, REF_NAME
 from ..spec.digest import VERIFIABLE
 from ..spec.reference import is_tag
+from .entries import Entries, names_of
 
 # The grammar of image-spec v1.1 annotations.md.
 _RUNS = r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*"
@@ -44,7 +44,8 @@ def check_name(name: str) -> str:
     Raises:
         InvalidReferenceError: it is none of these, or a digest.
     """
-    if name.partition(":")[0] in VERIFIABLE:
+    algorithm, colon, _ = name.partition(":")
+    if colon and algorithm in VERIFIABLE:
         raise InvalidReferenceError(
             f"{name[:100]!r} looks like a digest and cannot be a name",
             hint="choose a tag such as v1",
@@ -59,23 +60,17 @@ def check_name(name: str) -> str:
     )
 
 
-def names_of(entry: Descriptor) -> list[str]:
-    """Return the names in an entry's annotations, as they are written there."""
-    notes = entry.annotations or {}
-    return [notes[key] for key in (REF_NAME, CONTAINERD_IMAGE_NAME) if key in notes]
-
-
 def listed(entries: Sequence[Descriptor]) -> list[str]:
     """Return one name for each named entry, sorted.
 
     A tag that several entries share, as Docker writes it, is replaced by their full names.
     """
+    by_name = Entries.of(entries).by_name
     result: set[str] = set()
     for entry in entries:
         names = names_of(entry)
         if names:
-            clear = [n for n in names if len(_identities(_exact(entries, n))) == 1]
-            result.add((clear or names)[0])
+            result.add(next((name for name in names if len(by_name[name]) == 1), names[0]))
     return sorted(result)
 
 
@@ -90,14 +85,9 @@ def find(entries: Sequence[Descriptor], name: str) -> Descriptor:
         InvalidLayoutError: several entries have this very name (I-06).
         InvalidArgumentError: a bare tag that fits several full names.
     """
-    exact = _exact(entries, name)
-    if len(_identities(exact)) > 1:
-        raise InvalidLayoutError(
-            f"the name {name!r} stands for {len(_identities(exact))} different manifests here",
-            hint="name one of them by its digest or its full name",
-        )
-    if exact:
-        return exact[0]
+    exact = find_exact(entries, name)
+    if exact is not None:
+        return exact
     loose = _loose(entries, name)
     if len(_identities(loose)) > 1:
         raise InvalidArgumentError(
@@ -106,6 +96,21 @@ def find(entries: Sequence[Descriptor], name: str) -> Descriptor:
     if loose:
         return loose[0]
     raise NotFoundError(f"there is no {name!r} here", hint=_offer(entries))
+
+
+def find_exact(entries: Sequence[Descriptor], name: str) -> Descriptor | None:
+    """Return the entry that has this very name, or None.
+
+    Raises:
+        InvalidLayoutError: several different ones have it (I-06).
+    """
+    found = Entries.of(entries).by_name.get(name, ())
+    if len(found) > 1:
+        raise InvalidLayoutError(
+            f"the name {name!r} stands for {len(found)} different manifests here",
+            hint="name one of them by its digest or its full name",
+        )
+    return found[0] if found else None
 
 
 def only(entries: Sequence[Descriptor]) -> Descriptor:
@@ -126,10 +131,6 @@ def only(entries: Sequence[Descriptor]) -> Descriptor:
             hint="choose one of " + _shown(candidates),
         )
     return candidates[0]
-
-
-def _exact(entries: Iterable[Descriptor], name: str) -> list[Descriptor]:
-    return [entry for entry in entries if name in names_of(entry)]
 
 
 def _loose(entries: Sequence[Descriptor], name: str) -> list[Descriptor]:

@@ -107,9 +107,19 @@ def read_small(path: Path, *, max_bytes: int) -> bytes:
         OSError: as the system says it.
     """
     with open_regular(path) as file:
-        data = file.read(max_bytes + 1)
+        return read_all(file, max_bytes=max_bytes, name=path)
+
+
+def read_all(file: io.FileIO, *, max_bytes: int, name: Path) -> bytes:
+    """Read an open file whole.
+
+    Raises:
+        InvalidLayoutError: it is larger than `max_bytes`.
+        OSError: as the system says it.
+    """
+    data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
-        raise InvalidLayoutError(f"{path} is larger than {max_bytes} bytes")
+        raise InvalidLayoutError(f"{name} is larger than {max_bytes} bytes")
     return data
 
 

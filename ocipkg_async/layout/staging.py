@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-from ..content import finish_in_thread, run_in_thread
+from ..content import files, finish_in_thread, run_in_thread
 from ..content.files import sync_folder, temp_name
 from ..errors import AlreadyExistsError, storage_errors
 
@@ -50,7 +50,7 @@ class StagedFile:
         flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
         with storage_errors(f"write in {self.path.parent}"):
             if make_folder:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
+                files.make_folder(self.path.parent, durable=self._durable)
             self.fd = os.open(self.path, flags, 0o644)
 
     def _publish(self, path: Path, replace: bool) -> None:  # noqa: FBT001

@@ -1,11 +1,12 @@
 """Removing what a layout no longer needs, and finding what is wrong with it."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..content.files import remove_stale, remove_stale_partials
+from ..content.files import remove_stale, remove_stale_partials, temp_name
 from ..errors import InvalidDigestError, OCIError, storage_errors
 from ..spec import Descriptor, Digest, media_types
 from ..spec.digest import VERIFIABLE
@@ -55,18 +56,34 @@ def sweep(
     removed: list[tuple[Digest, int]] = []
     with storage_errors(f"clean {root}"):
         for digest, file in blob_files(blobs):
+            if digest in keep:
+                continue
             with contextlib.suppress(FileNotFoundError):
                 status = file.stat()
-                if digest in keep or now_s - status.st_mtime < older_than_s:
+                if now_s - status.st_mtime < older_than_s:
                     continue
-                if not dry_run:
-                    file.unlink()
-                removed.append((digest, status.st_size))
+                if dry_run or _remove(file, seen=status):
+                    removed.append((digest, status.st_size))
         if not dry_run:
             for folder in (root, *(blobs / name for name in sorted(VERIFIABLE))):
                 remove_stale(folder, now_s=now_s, older_than_s=older_than_s)
             remove_stale_partials(blobs, now_s=now_s, older_than_s=partials_older_than_s)
     return removed
+
+
+def _remove(file: Path, *, seen: os.stat_result) -> bool:
+    """Remove a blob unless somebody found it, or wrote it again, since it was looked at.
+
+    Whoever finds a blob renews its time by its name. The name is taken away first: then that has
+    happened and can be seen, or fails.
+    """
+    taken = file.with_name(temp_name())
+    file.rename(taken)
+    if taken.stat().st_mtime_ns > seen.st_mtime_ns:
+        taken.replace(file)
+        return False
+    taken.unlink()
+    return True
 
 
 def list_blobs(blobs: Path) -> list[tuple[Digest, int]]:

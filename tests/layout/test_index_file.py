@@ -14,6 +14,7 @@ from ocipkg_async.spec.annotations import CONTAINERD_IMAGE_NAME, REF_NAME
 
 ONE = manifest(layer("one")[0]).descriptor
 TWO = manifest(layer("two")[0]).descriptor
+THREE = manifest(layer("three")[0]).descriptor
 FOREIGN = {
     "mediaType": "application/x.unknown",
     "digest": "sha256:" + 64 * "f",
@@ -106,7 +107,13 @@ def test_an_entry_that_says_more_survives_its_index() -> None:
 
 def test_removing_a_digest_removes_all_its_entries() -> None:
     tree = index_file.with_name(index_file.with_name(tree_of(FOREIGN), ONE, "a"), ONE, "b")
-    assert index_file.without_digest(tree, ONE.digest)["manifests"] == [FOREIGN]
+    assert index_file.without_digests(tree, {ONE.digest})["manifests"] == [FOREIGN]
+
+
+def test_c36_what_an_index_listed_is_listed_in_its_place() -> None:
+    tree = index_file.with_name(index_file.with_name(tree_of(FOREIGN), ONE, "a"), TWO, "b")
+    after = index_file.without_digests(tree, {ONE.digest}, keep=[TWO, THREE])
+    assert named(after) == [(None, FOREIGN["digest"]), ("b", TWO.digest), (None, THREE.digest)]
 
 
 def test_foreign_members_survive_and_arguments_are_left_alone() -> None:
@@ -140,7 +147,7 @@ def test_i02_media_type_may_be_missing_and_is_written() -> None:
         "[]",
         "{}",
         '{"schemaVersion":1,"manifests":[]}',
-        '{"schemaVersion":2,"manifests":null}',
+        '{"schemaVersion":2,"manifests":{}}',
         '{"schemaVersion":2,"manifests":[{}]}',
         '{"schemaVersion":2,"manifests":[],"manifests":[]}',
         '{"schemaVersion":2,"manifests":[],"layers":[]}',
@@ -153,3 +160,12 @@ def test_i02_media_type_may_be_missing_and_is_written() -> None:
 def test_i02_what_is_no_index_is_refused(text: str) -> None:
     with pytest.raises(InvalidLayoutError, match=r"index\.json of x"):
         index_file.decode(text.encode(), where="x")
+
+
+def test_i02_null_is_an_empty_list() -> None:
+    tree = index_file.decode(b'{"schemaVersion":2,"manifests":null,"x":1}', where="here")
+    assert tree == {"schemaVersion": 2, "manifests": [], "x": 1}
+    assert named(index_file.with_name(tree, ONE, "v1")) == [("v1", ONE.digest)]
+    for data in (b'{"schemaVersion":2}', b"null", b"[]"):
+        with pytest.raises(InvalidLayoutError):
+            index_file.decode(data, where="here")

@@ -108,6 +108,7 @@ def test_o03_no_name() -> None:
         "_x",
         "1.0-rc.1",
         "v1.",
+        "sha256",
         "a/b@c:d+e",
         "x--y",
         "ghcr.io/org/pkg:v1",

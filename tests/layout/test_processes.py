@@ -143,7 +143,7 @@ async def test_i08_a_killed_process_leaves_a_layout_that_can_be_read(tmp_path: P
         assert await again.tags() == ["old"] or "new" in await again.tags()
     else:
         pytest.fail("it never came to its end")
-    assert step > 5
+    assert step > 3  # what was done before a kill is not done again
     assert await again.tags() == ["new", "old"]
     for path in layout.path.rglob(".tmp-*"):
         os.utime(path, (1, 1))
