@@ -12,13 +12,19 @@ import pytest
 from blockbuster import BlockBuster
 from hypothesis import settings
 
-pytest_plugins = ["registries"]
+pytest_plugins = ["ocipkg_async.testing.pytest_plugin", "registries"]
 
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 # A command or a call of the facade starts its loop below its own frame, so all that asyncio
 # and the libraries do in it would count as ours.
-_LOOP_STARTERS = ("ocipkg_async.cli", "ocipkg_async.link", "ocipkg_async.sync")
+_LOOP_STARTERS = (
+    "ocipkg_async.cli",
+    "ocipkg_async.content.loop_thread",
+    "ocipkg_async.link",
+    "ocipkg_async.sync",
+    "ocipkg_async.testing",
+)
 
 _READABLE_BYTES = 16
 

@@ -12,6 +12,8 @@ DEBIAN_PROGRAMS = frozenset(
     {
         "aarch64-linux-gnu-gcc",
         "cargo",
+        "chromedriver",
+        "chromium",
         "cmake",
         "curl",
         "docker-registry",

@@ -23,6 +23,7 @@ import trustme
 from anyio.from_thread import start_blocking_portal
 
 from ocipkg_async.server import EmbeddedRegistry
+from ocipkg_async.testing import run_registry
 from peers import require
 from token_server import ISSUER, SERVICE, TokenServer, new_authority
 
@@ -89,9 +90,8 @@ async def embedded() -> AsyncIterator[EmbeddedRegistry]:
 @pytest.fixture(scope="session")
 def threaded_registry() -> Iterator[RunningRegistry]:
     """Our own registry in another thread's event loop, for callers that block."""
-    server = EmbeddedRegistry()
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(server):
-        yield RunningRegistry(host=server.host)
+    with run_registry() as running:
+        yield RunningRegistry(host=running.host)
 
 
 @pytest.fixture(
@@ -237,6 +237,7 @@ def docker_registry(
     program: str | None = None,
     auth: Mapping[str, Any] | None = None,
     tls: Mapping[str, Any] | None = None,
+    proxy: Mapping[str, Any] | None = None,
 ) -> Iterator[Process]:
     """Run `program`, else Debian's docker-registry, on data in `folder` until the block ends."""
     program = program or require("docker-registry")
@@ -254,6 +255,8 @@ def docker_registry(
         config["http"]["tls"] = tls
     if auth:
         config["auth"] = auth
+    if proxy:
+        config["proxy"] = proxy
     file = folder / "config.yml"
     file.write_text(json.dumps(config))  # JSON is YAML
     with server([program, "serve", str(file)], folder, listening=r"listening on ([\d.]+:\d+)") as (

@@ -12,7 +12,13 @@ async def read(service: Service, request: web.BaseRequest, route: Route) -> web.
     """GET and HEAD."""
     digest = read_digest(route.target)
     repository = await service.repositories.existing(route.repository)
-    return await send_blob(request, repository.layout, digest, root=service.repositories.root)
+    return await send_blob(
+        request,
+        repository.layout,
+        digest,
+        root=service.repositories.root,
+        stall_s=service.limits.stall_s,
+    )
 
 
 async def delete(service: Service, _request: web.BaseRequest, route: Route) -> web.Response:

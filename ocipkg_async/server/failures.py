@@ -12,6 +12,8 @@ from ..errors import (
 from ..spec.decoding import encode_json
 
 JSON = "application/json"
+API_VERSION = {"Docker-Distribution-Api-Version": "registry/2.0"}
+"""What older clients look for in the answer to a ping, 401 included."""
 
 
 class RefusedError(Exception):
@@ -40,6 +42,11 @@ class RefusedError(Exception):
 def error_body(code: str, message: str) -> bytes:
     """Return an error document with one entry."""
     return encode_json({"errors": [{"code": code, "message": message}]})
+
+
+def path_unknown() -> RefusedError:
+    """Nothing has this path."""
+    return RefusedError(404, "UNSUPPORTED", "there is no such path in the distribution API")
 
 
 def name_invalid(name: str) -> RefusedError:

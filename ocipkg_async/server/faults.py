@@ -56,6 +56,11 @@ class Faults:
         ignore_range: a blob is always sent whole, with 200.
         content_encoding: a ``Content-Encoding`` header that blobs do not have, or None.
         redirect_blobs_to: base URL at which blobs are read, or None.
+        challenge: what ``WWW-Authenticate`` says instead, or None.
+        token_methods: HTTP methods that the token endpoint takes; 405 for the others.
+        token_fields: names under which an answer of the token endpoint has the token.
+        token_announced_s: its ``expires_in``, 0 to leave it out, or None for the right one.
+        token_uses: for how many requests a token is good; then it counts as expired, or None.
         times: how many more blobs or upload bodies are broken by the faults above, or None for
             all; counts down.
     """
@@ -86,6 +91,11 @@ class Faults:
     ignore_range: bool = False
     content_encoding: str | None = None
     redirect_blobs_to: str | None = None
+    challenge: str | None = None
+    token_methods: tuple[str, ...] = ("GET", "POST")
+    token_fields: tuple[str, ...] = ("token", "access_token")
+    token_announced_s: int | None = None
+    token_uses: int | None = None
     times: int | None = None
 
     def takes_refusal(self) -> bool:
@@ -99,6 +109,10 @@ class Faults:
     def code(self) -> str:
         """Code of the error document of a refusal."""
         return self.refuse_code or _CODES.get(self.refuse_status, "UNKNOWN")
+
+    def ends_token(self, method: str, path: str, uses: int) -> bool:
+        """Whether a token that came with so many requests, this one included, is good no more."""
+        return self.token_uses is not None and uses > self.token_uses and self.when(method, path)
 
     def breaks_blob(self) -> bool:
         """Whether this blob is sent wrongly; counts it."""

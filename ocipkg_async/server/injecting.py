@@ -27,17 +27,21 @@ class Injector:
         self._faults = faults
         self._service = service
 
-    async def before(self, request: web.Request, route: Route) -> web.StreamResponse | None:
-        """Answer a request in place of its handler, or return None.
+    async def refuse(self, request: web.Request, route: Route) -> None:
+        """Delay or refuse a request, whoever it is from.
 
         Raises:
             RefusedError: as the fault wants it.
         """
+        if self._faults.when(request.method, request.path):
+            if self._faults.delay_s:
+                await anyio.sleep(self._faults.delay_s)
+            self._refuse(request, route)
+
+    async def before(self, request: web.Request, route: Route) -> web.StreamResponse | None:
+        """Answer a request in place of its handler, or return None."""
         if not self._faults.when(request.method, request.path):
             return None
-        if self._faults.delay_s:
-            await anyio.sleep(self._faults.delay_s)
-        self._refuse(request, route)
         if route.kind is Kind.BLOB and request.method in {"GET", "HEAD"}:
             return await self._blob(request, route)
         if route.kind is Kind.MANIFEST and request.method == "GET" and self._faults.wrong_bytes:
@@ -58,6 +62,8 @@ class Injector:
             )
         if faults.no_referrers and route.kind is Kind.REFERRERS:
             raise RefusedError(404, "UNSUPPORTED", "there is no referrers API here")
+        if route.kind is Kind.TOKEN and request.method not in faults.token_methods:
+            raise unsupported(f"{request.method} is not supported")
         if faults.no_patch and request.method == "PATCH":
             raise unsupported("PATCH is not supported")
         if (
@@ -76,6 +82,7 @@ class Injector:
             headers.add("Warning", text)
         _replace(headers, "Docker-Content-Digest", faults.digest_header)
         _replace(headers, "Link", faults.link)
+        _replace(headers, "WWW-Authenticate", faults.challenge)
         for name, gone in (
             ("Docker-Content-Digest", faults.no_digest_header),
             ("Link", faults.no_link),
@@ -108,7 +115,7 @@ class Injector:
         drop = faults.drop_upload_at
         keep = drop if drop is not None else faults.keep_of_chunk
         with contextlib.suppress(RefusedError):  # the body is longer than what is kept, as intended
-            await receive(request.content, session, length=keep)
+            await receive(request.content, session, length=keep, limits=self._service.limits)
         if drop is not None:
             _drop(request)
         await request.content.read()

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from ..spec import media_types
 from ..spec.decoding import encode_json
-from .failures import JSON, RefusedError
+from .failures import API_VERSION, JSON, RefusedError
 from .paging import Page, page_of, page_size
 from .referrers import page_of_referrers
 from .routes import Route
@@ -13,10 +13,7 @@ from .service import Service, read_digest
 
 async def ping(_service: Service, _request: web.BaseRequest, _route: Route) -> web.Response:
     """GET of the base: this is an OCI registry."""
-    return web.Response(
-        body=b"{}",
-        headers={"Content-Type": JSON, "Docker-Distribution-Api-Version": "registry/2.0"},
-    )
+    return web.Response(body=b"{}", headers={"Content-Type": JSON, **API_VERSION})
 
 
 async def tags(service: Service, _request: web.BaseRequest, route: Route) -> web.Response:

@@ -1,17 +1,23 @@
 """Handlers of manifests: read, push, delete (D-40 to D-47, D-75 to D-81, D-110 to D-114)."""
 
+from contextlib import nullcontext
+
 from aiohttp import web
 
 from ..spec import Digest, Index, Manifest
 from ..spec.reference import is_tag
 from .documents import accept_document, missing, needed_blobs, needed_manifests
 from .failures import RefusedError, manifest_unknown, unsupported
-from .repositories import Repository
+from .incoming import Incoming
+from .repository import Repository
 from .routes import Route
 from .service import Service, read_digest
 
 MAX_TAGS = 100
 """Tags in one push; more than ten are to be taken (D-80), and each is an edit of the index."""
+
+LARGE_BYTES = 256 << 10
+"""Few longer manifests are worked on at once: one takes up to five times its size of memory."""
 
 
 def _selector(text: str) -> Digest | str:
@@ -27,12 +33,13 @@ def _selector(text: str) -> Digest | str:
     return text
 
 
-async def read(service: Service, _request: web.BaseRequest, route: Route) -> web.Response:
+async def read(service: Service, request: web.BaseRequest, route: Route) -> web.Response:
     """GET and HEAD, by tag or digest: the exact bytes that were pushed."""
     name = _selector(route.target)
     repository = await service.repositories.existing(route.repository)
-    descriptor = await repository.manifest(name)
-    raw = await repository.read(descriptor)
+    descriptor, raw = await service.manifests.read(repository, name)
+    if request.method == "HEAD":
+        await repository.renew(descriptor.digest)
     return web.Response(
         body=raw,
         headers={
@@ -46,13 +53,16 @@ async def read(service: Service, _request: web.BaseRequest, route: Route) -> web
 async def push(service: Service, request: web.BaseRequest, route: Route) -> web.Response:
     """PUT, by tag or digest, or by digest with further tags."""
     digest, tags = _targets(route)
-    raw = await _body(request, service.options.max_manifest_bytes)
-    document = accept_document(raw, content_type=request.headers.get("Content-Type"), digest=digest)
-    repository = await service.repositories.create(route.repository)
-    async with repository.writing:
-        if not service.options.sparse:
-            await _check_references(repository, document)
-        await repository.put(document, tags)
+    raw = await _body(service, request)
+    async with service.large_manifests if len(raw) > LARGE_BYTES else nullcontext():
+        document = accept_document(
+            raw, content_type=request.headers.get("Content-Type"), digest=digest
+        )
+        repository = await service.repositories.create(route.repository)
+        async with repository.writing:
+            if not service.options.sparse:
+                await _check_references(repository, document)
+            await repository.put(document, tags)
     response = web.Response(
         status=201,
         headers={
@@ -82,15 +92,15 @@ def _targets(route: Route) -> tuple[Digest | None, list[str]]:
     return digest, tags
 
 
-async def _body(request: web.BaseRequest, max_bytes: int) -> bytes:
+async def _body(service: Service, request: web.BaseRequest) -> bytes:
+    max_bytes = service.options.max_manifest_bytes
     too_large = RefusedError(413, "MANIFEST_INVALID", f"a manifest has at most {max_bytes} bytes")
     if (request.content_length or 0) > max_bytes:
         raise too_large
     pieces: list[bytes] = []
-    size = 0
-    while piece := await request.content.readany():
-        size += len(piece)
-        if size > max_bytes:
+    body = Incoming(request.content, service.limits, code="MANIFEST_INVALID")
+    while piece := await body.piece():
+        if body.received > max_bytes:
             raise too_large
         pieces.append(piece)
     return b"".join(pieces)
@@ -101,10 +111,8 @@ async def _check_references(repository: Repository, document: Manifest | Index) 
         if not await repository.has_blob(needed):
             raise missing(needed)
     for needed in needed_manifests(document):
-        try:
-            await repository.manifest(needed.digest)
-        except RefusedError as error:
-            raise missing(needed) from error
+        if not await repository.has_manifest(needed):
+            raise missing(needed)
 
 
 async def delete(service: Service, _request: web.BaseRequest, route: Route) -> web.Response:

@@ -8,8 +8,7 @@ import contextlib
 from collections.abc import Sequence
 
 import anyio
-from aiohttp import ClientError, StreamReader
-from aiohttp.web import RequestPayloadError
+from aiohttp import StreamReader
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from ..content import finish_in_thread, run_in_thread
@@ -19,21 +18,20 @@ from ..content.sources import FileSource
 from ..errors import single_error, storage_errors
 from ..spec import Digest, Digester
 from .failures import RefusedError
+from .incoming import Incoming
+from .limits import Limits
 from .sessions import UploadSession
 
-GATHER_BYTES = 2 << 20
-"""A millisecond of hashing, beside which a hop to a thread is nothing."""
-STALL_S = 300.0
-"""A body that brings no byte for so long ends its request; the upload can be resumed."""
+GATHER_BYTES = 1 << 20
+"""Half a millisecond of hashing, beside which a hop to a thread is little; twice as much was no faster."""
 
 
 class _Body:
-    """Reads a request's body; remembers how it ended."""
+    """The body of an upload; remembers how it ended."""
 
-    def __init__(self, content: StreamReader, length: int | None) -> None:
-        self._content = content
+    def __init__(self, incoming: Incoming, length: int | None) -> None:
+        self._incoming = incoming
         self._length = length
-        self.received = 0
         self.ended = False
         self.refused: RefusedError | None = None
 
@@ -49,14 +47,12 @@ class _Body:
         return pieces
 
     async def _next(self) -> bytes:
+        left = None if self._length is None else self._length - self._incoming.received
         try:
-            with anyio.fail_after(STALL_S):
-                piece = await self._content.readany()
-        except (ConnectionError, ClientError, RequestPayloadError, TimeoutError):
-            self._end(RefusedError(400, "BLOB_UPLOAD_INVALID", "the body broke off"))
+            piece = await self._incoming.piece()
+        except RefusedError as refused:
+            self._end(refused)
             return b""
-        left = None if self._length is None else self._length - self.received
-        self.received += len(piece)
         if not piece:
             short = left is not None and left > 0
             self._end(self._wrong_size() if short else None)
@@ -75,7 +71,9 @@ class _Body:
         self.refused = refused
 
 
-async def receive(content: StreamReader, session: UploadSession, *, length: int | None) -> int:
+async def receive(
+    content: StreamReader, session: UploadSession, *, length: int | None, limits: Limits
+) -> None:
     """Add a body to an upload, whose lock the caller holds.
 
     What arrived is kept, even when the body breaks off: the upload can be resumed from there.
@@ -84,15 +82,13 @@ async def receive(content: StreamReader, session: UploadSession, *, length: int 
         content: the body.
         session: the upload.
         length: how long the body has to be, or None.
-
-    Returns:
-        how many bytes were received.
+        limits: how fast it has to come.
 
     Raises:
-        RefusedError: 400, the body broke off or has another length.
+        RefusedError: 400, the body broke off or has another length; 408, it came too slowly.
         StorageError: the file cannot be written.
     """
-    body = _Body(content, length)
+    body = _Body(Incoming(content, limits, code="BLOB_UPLOAD_INVALID"), length)
     first = await body.gather()
     if body.ended:
         if first:
@@ -101,7 +97,6 @@ async def receive(content: StreamReader, session: UploadSession, *, length: int 
         await _receive_more(body, first, session)
     if body.refused is not None:
         raise body.refused
-    return body.received
 
 
 async def _receive_more(body: _Body, pieces: list[bytes], session: UploadSession) -> None:

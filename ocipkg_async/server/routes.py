@@ -10,15 +10,28 @@ from urllib.parse import parse_qsl, unquote
 
 from ..spec import image_layout
 from ..spec.reference import is_repository
-from .failures import RefusedError, name_invalid, unsupported
+from .failures import RefusedError, name_invalid, path_unknown, unsupported
 
 Kind = enum.Enum(
-    "Kind", ["BASE", "CATALOG", "BLOB", "MANIFEST", "UPLOADS", "UPLOAD", "TAGS", "REFERRERS"]
+    "Kind",
+    [
+        "PAGE",
+        "BASE",
+        "CATALOG",
+        "BLOB",
+        "MANIFEST",
+        "UPLOADS",
+        "UPLOAD",
+        "TAGS",
+        "REFERRERS",
+        "TOKEN",
+    ],
 )
 """What a path names."""
 
 _READ = ("GET", "HEAD")
 _METHODS = {
+    Kind.PAGE: _READ,
     Kind.BASE: _READ,
     Kind.CATALOG: _READ,
     Kind.BLOB: (*_READ, "DELETE"),
@@ -27,6 +40,7 @@ _METHODS = {
     Kind.UPLOAD: ("GET", "PATCH", "PUT", "DELETE"),
     Kind.TAGS: _READ,
     Kind.REFERRERS: _READ,
+    Kind.TOKEN: ("GET", "POST"),
 }
 # The first that matches decides: "uploads" is no digest.
 _PATTERNS = (
@@ -38,9 +52,14 @@ _PATTERNS = (
     (Kind.TAGS, re.compile(r"/v2/(?P<name>.+)/tags/list/?", re.DOTALL)),
     (Kind.CATALOG, re.compile(r"/v2/_catalog/?", re.DOTALL)),
     (Kind.BASE, re.compile(r"/v2/?", re.DOTALL)),
+    (Kind.TOKEN, re.compile(r"/token")),
+    (Kind.PAGE, re.compile(r"/")),
 )
 # A repository is a folder, and the repositories below it lie beside these entries of its layout (C-32).
 _RESERVED = (image_layout.BLOBS, image_layout.INDEX, image_layout.MARKER)
+# Before the path of a request in absolute form, which is meant for proxies and to be taken by all
+# (RFC 9112 section 3.2.2). The host that it names is not looked at.
+_ORIGIN = re.compile(r"https?://[^/?#]*(?=[/?])", re.IGNORECASE)
 SESSION_KEY = "session"
 """Query key that may carry the session id instead of the path, for clients that must keep a query."""
 
@@ -82,7 +101,7 @@ def find_route(method: str, raw_path: str) -> Route:
     Raises:
         RefusedError: 404 unknown path, 400 bad escape or repository name, 405 wrong method.
     """
-    raw, _, raw_query = raw_path.partition("?")
+    raw, _, raw_query = _ORIGIN.sub("", raw_path, 1).partition("?")
     try:
         path = unquote(raw, errors="strict")
         query = tuple(parse_qsl(raw_query, keep_blank_values=True, errors="strict"))
@@ -107,7 +126,7 @@ def find_route(method: str, raw_path: str) -> Route:
             refused.headers["Allow"] = ", ".join(allowed)
             raise refused
         return route
-    raise RefusedError(404, "UNSUPPORTED", "there is no such path in the distribution API")
+    raise path_unknown()
 
 
 def _with_session(route: Route) -> Route:

@@ -17,8 +17,6 @@ from .ranges import ByteRange
 
 MAX_SESSIONS = 1000
 """Open uploads at once: each may have a file, and a client that forgets them must not fill the disk."""
-IDLE_S = 3600.0
-"""An upload that got no byte for so long is forgotten when another one begins."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,7 +76,11 @@ class UploadSession:
 
 
 class Sessions:
-    """All open uploads of a server."""
+    """All open uploads of a server.
+
+    Attributes:
+        idle_s: an upload that nobody uses for so long has expired.
+    """
 
     def __init__(
         self,
@@ -86,12 +88,12 @@ class Sessions:
         *,
         clock: Callable[[], float],
         max_sessions: int = MAX_SESSIONS,
-        idle_s: float = IDLE_S,
+        idle_s: float,
     ) -> None:
         self._folder = folder
         self._clock = clock
         self._max = max_sessions
-        self._idle_s = idle_s
+        self.idle_s = idle_s
         self._open: dict[str, UploadSession] = {}
 
     def __len__(self) -> int:
@@ -130,8 +132,12 @@ class Sessions:
         session = self._open.get(session_id)
         if session is None or session.repository != repository:
             raise upload_unknown(session_id)
-        session.used_s = self._clock()
+        self.used(session)
         return session
+
+    def used(self, session: UploadSession) -> None:
+        """Note that an upload was used until now."""
+        session.used_s = self._clock()
 
     def close(self, session: UploadSession) -> None:
         """Forget an upload; its file is the caller's to move or remove."""
@@ -140,7 +146,7 @@ class Sessions:
 
     def expired(self) -> list[UploadSession]:
         """Close and return the uploads that nobody has used for long."""
-        limit = self._clock() - self._idle_s
+        limit = self._clock() - self.idle_s
         old = [one for one in self._open.values() if one.used_s < limit and not one.busy.locked()]
         for session in old:
             self.close(session)

@@ -22,7 +22,6 @@ BUSY_WAIT_S = 5.0
 
 async def begin(service: Service, request: web.BaseRequest, route: Route) -> web.Response:
     """POST: mount, take the whole blob, or open a session."""
-    await discard(*service.sessions.expired())
     if (mount := route.get("mount")) is not None and await _mount(service, route, mount):
         return _created(route.repository, Digest(mount))
     named = route.get("digest")
@@ -34,8 +33,8 @@ async def begin(service: Service, request: web.BaseRequest, route: Route) -> web
     if digest is None:
         return web.Response(status=202, headers={"Location": session.path})
     try:
-        async with _held(session):
-            await receive(request.content, session, length=None)
+        async with _held(service, session):
+            await receive(request.content, session, length=None, limits=service.limits)
             return await _finish(service, session, digest)
     finally:
         # Nobody was told of this session, so nobody can go on with it.
@@ -47,9 +46,10 @@ async def add(service: Service, request: web.BaseRequest, route: Route) -> web.R
     """PATCH: a chunk, or a stream that simply goes on."""
     session = service.sessions.get(route.repository, route.target)
     chunk = sent_range(request.headers.get("Content-Range"), request.content_length)
-    async with _held(session):
+    async with _held(service, session):
         session.check_start(chunk)
-        await receive(request.content, session, length=chunk.length if chunk else None)
+        length = chunk.length if chunk else None
+        await receive(request.content, session, length=length, limits=service.limits)
     return web.Response(status=202, headers=_where(session))
 
 
@@ -58,10 +58,11 @@ async def close(service: Service, request: web.BaseRequest, route: Route) -> web
     session = service.sessions.get(route.repository, route.target)
     digest = read_digest(route.get("digest") or "")
     chunk = sent_range(request.headers.get("Content-Range"), request.content_length)
-    async with _held(session):
+    async with _held(service, session):
         session.check_start(chunk)
         session.expect(digest.algorithm)
-        await receive(request.content, session, length=chunk.length if chunk else None)
+        length = chunk.length if chunk else None
+        await receive(request.content, session, length=length, limits=service.limits)
         try:
             return await _finish(service, session, digest)
         except (RefusedError, OCIError):
@@ -80,7 +81,7 @@ async def ask(service: Service, _request: web.BaseRequest, route: Route) -> web.
 async def cancel(service: Service, _request: web.BaseRequest, route: Route) -> web.Response:
     """DELETE: give it up."""
     session = service.sessions.get(route.repository, route.target)
-    async with _held(session):
+    async with _held(service, session):
         service.sessions.close(session)
         await discard(session)
     return web.Response(status=204)
@@ -96,7 +97,7 @@ def _created(repository: str, digest: Digest) -> web.Response:
 
 
 @asynccontextmanager
-async def _held(session: UploadSession) -> AsyncIterator[None]:
+async def _held(service: Service, session: UploadSession) -> AsyncIterator[None]:
     """Hold a session's lock: two requests must not add to one upload at once."""
     with anyio.move_on_after(BUSY_WAIT_S) as wait:
         await session.busy.acquire()
@@ -112,6 +113,7 @@ async def _held(session: UploadSession) -> AsyncIterator[None]:
             raise upload_unknown(session.id)
         yield
     finally:
+        service.sessions.used(session)  # a body may take longer than an upload may be idle
         session.busy.release()
 
 
@@ -135,5 +137,5 @@ async def _mount(service: Service, route: Route, mount: str) -> bool:
         source = await service.repositories.find(name)
         if source is not None and await source.layout.size_of(digest) is not None:
             target = await service.repositories.create(route.repository)
-            return target is source or await target.link(digest, source)
+            return await target.link(digest, source)
     return False

@@ -2,18 +2,15 @@
 
 import resource
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from anyio.from_thread import start_blocking_portal
 
 from cli.running import run
 from client.trees import everything, make_tree
 from ocipkg_async import errors
 from ocipkg_async.cli.exit_codes import exit_code
-from ocipkg_async.server import EmbeddedRegistry, Faults
-from registries import RunningRegistry
+from ocipkg_async.testing import RunningRegistry
 
 
 def failed(*args: object, code: int) -> list[str]:
@@ -23,14 +20,6 @@ def failed(*args: object, code: int) -> list[str]:
     lines = result.stderr.splitlines()
     assert lines[0].startswith("error: ")
     return lines
-
-
-@pytest.fixture
-def faulty() -> Iterator[tuple[str, Faults]]:
-    faults = Faults()
-    server = EmbeddedRegistry(faults=faults)
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(server):
-        yield server.host, faults
 
 
 @pytest.mark.parametrize(
@@ -130,8 +119,8 @@ def test_damaged_archive(tree: Path, tmp_path: Path) -> None:
     run("list")
 
 
-def test_wrong_bytes_from_a_registry(faulty: tuple[str, Faults], tree: Path) -> None:
-    host, faults = faulty
+def test_wrong_bytes_from_a_registry(oci_registry: RunningRegistry, tree: Path) -> None:
+    host, faults = oci_registry.host, oci_registry.faults
     run("pack", tree, "-o", f"{host}/a:v1")
     faults.when = lambda _method, path: "/blobs/" in path
     faults.wrong_bytes = True
@@ -141,17 +130,17 @@ def test_wrong_bytes_from_a_registry(faulty: tuple[str, Faults], tree: Path) -> 
     assert run("list").stdout == ""
 
 
-def test_network(faulty: tuple[str, Faults], threaded_registry: RunningRegistry) -> None:
-    host, faults = faulty
+def test_network(oci_registry: RunningRegistry) -> None:
+    host, faults = oci_registry.host, oci_registry.faults
     faults.refuse_next, faults.refuse_status = 100, 418
     assert "418" in failed("tags", f"{host}/a", code=6)[0]
-    lines = failed("tags", f"{threaded_registry.host}/a", "--https", code=6)
+    lines = failed("tags", f"{host}/a", "--https", code=6)
     assert "does not speak TLS" in lines[0]
     assert lines[-1].startswith("hint: ")
 
 
-def test_tries_and_time_are_bounded(faulty: tuple[str, Faults]) -> None:
-    host, faults = faulty
+def test_tries_and_time_are_bounded(oci_registry: RunningRegistry) -> None:
+    host, faults = oci_registry.host, oci_registry.faults
     faults.refuse_next, faults.refuse_status = 1, 503
     assert "503" in failed("tags", f"{host}/a", "--retries", "0", code=6)[0]
     failed("tags", f"{host}/a", code=4)  # it answers again
@@ -161,8 +150,8 @@ def test_tries_and_time_are_bounded(faulty: tuple[str, Faults]) -> None:
     assert lines[-1].startswith("hint: ")
 
 
-def test_access_denied(faulty: tuple[str, Faults]) -> None:
-    host, faults = faulty
+def test_access_denied(oci_registry: RunningRegistry) -> None:
+    host, faults = oci_registry.host, oci_registry.faults
     faults.refuse_next, faults.refuse_status = 100, 403
     failed("tags", f"{host}/a", code=3)
 

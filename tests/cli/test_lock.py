@@ -5,13 +5,12 @@ import os
 from pathlib import Path
 
 import pytest
-from anyio.from_thread import start_blocking_portal
 
 from cli.running import finish, run, run_json, start
 from client.trees import make_tree
 from ocipkg_async.cli.exit_codes import INTEGRITY, NETWORK, NOT_FOUND, USAGE
-from ocipkg_async.server import EmbeddedRegistry
 from ocipkg_async.store import LockFile
+from ocipkg_async.testing import run_registry
 
 ONE_TRY = ("--retries", "0")
 
@@ -28,9 +27,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def stopped(tree: Path, project: Path) -> str:
     """A package that is locked and installed, whose registry is down."""
-    server = EmbeddedRegistry()
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(server):
-        name = f"{server.host}/a:v1"
+    with run_registry() as registry:
+        name = f"{registry.host}/a:v1"
         run("pack", tree, "-o", name)
         run("lock", name)
         run("get", name, "--locked")

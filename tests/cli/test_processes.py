@@ -5,15 +5,13 @@ import signal
 import subprocess
 import sys
 import threading
-import urllib.request
 from pathlib import Path
 
 import pytest
-from anyio.from_thread import start_blocking_portal
 
 from cli.running import PROGRAM, TIME_LIMIT_S, Terminal, finish, run, start
 from client.trees import everything, make_tree
-from ocipkg_async.server import EmbeddedRegistry, Faults
+from ocipkg_async.testing import run_registry
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 
@@ -29,13 +27,11 @@ def test_ctrl_c_and_sigterm_leave_nothing(
             asked.set()
         return "/blobs/" in path
 
-    faults = Faults()
-    server = EmbeddedRegistry(faults=faults, shutdown_timeout_s=0.01)
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(server):
-        run("pack", tree, "-o", f"{server.host}/a:v1")
-        faults.delay_s, faults.when = TIME_LIMIT_S, blobs
+    with run_registry() as registry:
+        run("pack", tree, "-o", f"{registry.host}/a:v1")
+        registry.faults.delay_s, registry.faults.when = TIME_LIMIT_S, blobs
         output = ["-o", tmp_path / "out"] if verb == "pull" else []
-        terminal = Terminal(verb, f"{server.host}/a:v1", *output, "--progress", "plain")
+        terminal = Terminal(verb, f"{registry.host}/a:v1", *output, "--progress", "plain")
         assert asked.wait(TIME_LIMIT_S)
         if code == 130:
             terminal.type("\x03")
@@ -54,13 +50,10 @@ def test_ctrl_c_again_and_again_is_the_same_one(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_bytes(bytes(20 << 20))
-    with (
-        start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(EmbeddedRegistry(shutdown_timeout_s=0.01)) as server,
-    ):
-        run("push", f"{server.host}/a:v1", "file")
+    with run_registry() as registry:
+        run("push", f"{registry.host}/a:v1", "file")
         rate = "--limit-rate", "512K"
-        process = start("pull", f"{server.host}/a:v1", "-o", "out", *rate, "--progress", "json")
+        process = start("pull", f"{registry.host}/a:v1", "-o", "out", *rate, "--progress", "json")
         assert process.stderr
         while "progressed" not in process.stderr.readline():
             pass
@@ -70,32 +63,6 @@ def test_ctrl_c_again_and_again_is_the_same_one(
     assert process.returncode == 130
     assert re.search(r'run this again to go on"}\ninterrupted\n$', errors)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".ocipkg-partial", "file"]
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
-def test_serve_until_told(number: signal.Signals, code: int, tree: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "registry"
-    process = start("serve", folder, "--port", "0")
-    assert process.stdout
-    url = process.stdout.readline().strip()
-    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", url)
-    host = url.removeprefix("http://")
-    with urllib.request.urlopen(f"{url}/v2/", timeout=TIME_LIMIT_S) as answer:
-        assert answer.status == 200
-    run("pack", tree, "-o", f"{host}/a/b:v1")
-    process.send_signal(number)
-    printed, errors = finish(process)
-    assert (process.returncode, printed) == (code, "")
-    assert errors.startswith(f"serving {folder} at {url}; stop with Ctrl-C\n")
-    assert re.search(r"PUT /v2/a/b/manifests/v1 201 in [\d.]+ \w+ out 0 B [\d.]+ ms\n", errors)
-    assert "Traceback" not in errors
-    assert run("tags", f"oci:{folder / 'a/b'}").stdout == "v1\n"
-    assert not [path for path in everything(folder) if ".tmp-" in path]
-
-
-def test_serve_refuses_what_others_can_reach(tmp_path: Path) -> None:
-    result = run("serve", tmp_path / "r", "--host", "0.0.0.0", code=2)  # noqa: S104 - refused
-    assert "hint: " in result.stderr
 
 
 def test_reader_that_has_seen_enough(tmp_path: Path, name: str) -> None:

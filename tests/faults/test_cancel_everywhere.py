@@ -11,23 +11,21 @@ import random
 import shutil
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import anyio
 import pytest
-from anyio.from_thread import start_blocking_portal
 
 from faults.killing import SEED
 from faults.suspending import Way, counting, run_cancelled
-from ocipkg_async import Client, ClientOptions
+from ocipkg_async import Client, ClientOptions, sync
 from ocipkg_async.content import FileSource
 from ocipkg_async.content.locks import file_lock
 from ocipkg_async.package import ArtifactFile
 from ocipkg_async.registry import TransferOptions
-from ocipkg_async.server import EmbeddedRegistry
 from ocipkg_async.spec import Descriptor
+from ocipkg_async.testing import RunningRegistry, run_registry
 from ocipkg_async.transport import TransportOptions
 
 pytestmark = [
@@ -46,14 +44,14 @@ HANG_S = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Two registries in a loop of their own; the first has an artifact with the blob."""
+    """Two registries in threads of their own; the first has an artifact with the blob."""
 
-    origin: EmbeddedRegistry
-    other: EmbeddedRegistry
+    origin: RunningRegistry
+    other: RunningRegistry
     artifact: str
     original: Path
 
-    def found(self, registry: EmbeddedRegistry, name: str) -> bytes | None:
+    def found(self, registry: RunningRegistry, name: str) -> bytes | None:
         """What a registry has of the blob."""
         file = registry.root / name / "blobs" / "sha256" / BLOB.digest.encoded
         return file.read_bytes() if file.exists() else None
@@ -64,18 +62,10 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
     folder = tmp_path_factory.mktemp("cancelled")
     original = folder / "large.bin"
     original.write_bytes(DATA)
-    with ExitStack() as stack:
-        portal = stack.enter_context(start_blocking_portal())
-        origin, other = EmbeddedRegistry(folder / "origin"), EmbeddedRegistry(folder / "other")
-        for registry in (origin, other):
-            stack.enter_context(portal.wrap_async_context_manager(registry))
+    with run_registry(folder / "origin") as origin, run_registry(folder / "other") as other:
         artifact = f"{origin.host}/artifact:v1"
-
-        async def fill() -> None:
-            async with Client(ClientOptions(store=folder / "store")) as client:
-                await client.push_files(artifact, [ArtifactFile(path=original, title="large.bin")])
-
-        portal.call(fill)
+        with sync.Client(ClientOptions(store=folder / "store")) as client:
+            client.push_files(artifact, [ArtifactFile(path=original, title="large.bin")])
         yield Places(origin=origin, other=other, artifact=artifact, original=original)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +101,33 @@ class Driver:
         assert answer.status == 201, answer
         return document
 
+    async def pages(self, path: str, member: str) -> list[list[Any]]:
+        """Read a list's pages until there is no Link."""
+        pages: list[list[Any]] = []
+        while len(pages) < 50:
+            answer = await self("GET", path)
+            assert answer.status == 200, answer
+            pages.append(answer.json[member])
+            if (link := answer.headers.get("Link")) is None:
+                return pages
+            match = re.fullmatch(r'<(/.+)>; rel="next"', link)
+            assert match is not None, link
+            path = match[1]
+        raise AssertionError(f"no end: {pages}")
+
+    async def expect_manifest(
+        self, name: str, document: Manifest | Index, repository: str = REPOSITORY
+    ) -> None:
+        """Check that a name leads to exactly this."""
+        for method in ("HEAD", "GET"):
+            answer = await self(method, manifest_url(name, repository))
+            assert answer.status == 200, answer
+            # Exactly the type: no charset behind it (C-21).
+            assert answer.headers["Content-Type"] == document.media_type
+            assert answer.headers["Docker-Content-Digest"] == document.digest
+            assert answer.headers["Content-Length"] == str(document.size)
+            assert answer.body == (document.raw if method == "GET" else b"")
+
     async def code_of(self, path: str, method: str = "GET") -> tuple[int, str]:
         answer = await self(method, path)
         return answer.status, answer.code
@@ -113,6 +141,10 @@ class Start(Protocol):
 
 def blob_url(digest: str, repository: str = REPOSITORY) -> str:
     return f"/v2/{repository}/blobs/{digest}"
+
+
+def referrers_url(digest: str, repository: str = REPOSITORY) -> str:
+    return f"/v2/{repository}/referrers/{digest}"
 
 
 def manifest_url(name: str, repository: str = REPOSITORY) -> str:

@@ -12,6 +12,9 @@ HEX = "a" * 64
 @pytest.mark.parametrize(
     ("method", "path", "kind", "repository", "target"),
     [
+        ("GET", "/", Kind.PAGE, "", ""),
+        ("POST", "/token", Kind.TOKEN, "", ""),
+        ("GET", "/token?scope=repository:a:pull", Kind.TOKEN, "", ""),
         ("GET", "/v2/", Kind.BASE, "", ""),
         ("GET", "/v2", Kind.BASE, "", ""),
         ("GET", "/v2/_catalog?n=3", Kind.CATALOG, "", ""),
@@ -50,7 +53,7 @@ def test_c32_name_that_is_no_repository_is_refused(name: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/", 404),
+        ("GET", "/token/", 404),
         ("GET", "/v1/", 404),
         ("GET", "/v2/a", 404),
         ("GET", "/v2/blobs/sha256:0", 404),

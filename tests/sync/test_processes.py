@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from anyio.from_thread import start_blocking_portal
 
 from client.trees import FILES, contents, everything, make_tree
 from ocipkg_async import ClientOptions
-from ocipkg_async.server import EmbeddedRegistry, Faults
 from ocipkg_async.sync import Client
+from ocipkg_async.testing import run_registry
 from registries import RunningRegistry
 from sync.silence import TIME_LIMIT_S, Silence, is_closed, silent_server
 
@@ -106,10 +105,8 @@ def test_ctrl_c_leaves_nothing_behind(verb: str, tmp_path: Path) -> None:
 
     tree, work = make_tree(tmp_path / "tree"), tmp_path / "work"
     work.mkdir()
-    faults = Faults()
-    server = EmbeddedRegistry(faults=faults, shutdown_timeout_s=0.01)
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(server):
-        reference = f"{server.host}/a:v1"
+    with run_registry() as registry:
+        faults, reference = registry.faults, f"{registry.host}/a:v1"
         with Client() as client:
             client.pack([tree], reference)
         faults.delay_s, faults.when = TIME_LIMIT_S, blobs
@@ -216,12 +213,15 @@ import atexit
 client = Client(ClientOptions(store=Path(WORDS[0])))
 client.__enter__()
 atexit.register(client.__exit__, None, None, None)
+client.repositories(WORDS[1])
 say(client.packages())
 """
 
 
-def test_client_can_be_closed_at_exit(tmp_path: Path) -> None:
-    process = start(CLOSED_AT_EXIT, str(tmp_path))
+def test_client_can_be_closed_at_exit(tmp_path: Path, threaded_registry: RunningRegistry) -> None:
+    # A name, which is looked up in a thread that is to be ended.
+    host = threaded_registry.host.replace("127.0.0.1", "localhost")
+    process = start(CLOSED_AT_EXIT, str(tmp_path), host)
     printed, errors = finish(process)
     assert (printed, errors, process.returncode) == ("[]\n", "", 0)
 

@@ -50,6 +50,7 @@ from ocipkg_async.link import find_library, link_arguments, load_library
 from ocipkg_async.package.cargo import CargoOptions
 from ocipkg_async.server import Faults
 from ocipkg_async.store import Problem, Pruned
+from ocipkg_async.testing import Access, RequestLog, RunningRegistry, TLSFiles, run_registry
 
 
 def show(event: Event) -> None:
@@ -198,6 +199,20 @@ async def native(client: Client) -> None:
 async def registry() -> None:
     async with EmbeddedRegistry(faults=Faults(refuse_next=1)) as running:
         assert_type(running.url, str)
+
+
+def tested() -> None:
+    files = TLSFiles(certificate=Path("server.pem"), key=Path("server.key"))
+    access = Access(users={"alice": "secret"}, anonymous_pull=True, tokens=True)
+    with run_registry(Path("root"), access=access, tls=files, page_entries=2) as running:
+        assert_type(running, RunningRegistry)
+        assert_type((running.host, running.url, running.root), tuple[str, str, Path])
+        running.faults.refuse_next = 1
+        assert_type(running.requests[-1], RequestLog)
+        assert_type(running.requests[1:], list[RequestLog])
+        assert_type([one.status for one in running.requests], list[int])
+        assert_type(running.docker_config("alice"), str)
+        running.requests.clear()
 
 
 def blocking() -> None:
