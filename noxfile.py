@@ -191,6 +191,13 @@ def interop(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def conformance(session: nox.Session) -> None:
+    """The OCI conformance suites against our own registry, built with Go; arguments choose some."""
+    session.install("-e", ".")
+    session.run("python", "tests/conformance.py", *session.posargs)
+
+
+@nox.session(default=False)
 def kills(session: nox.Session) -> None:
     """Kill transfers of 1 GiB fifty times each, and cancel small ones at each place; half an hour."""
     session.install("-e", ".", *group("test"))
@@ -198,6 +205,7 @@ def kills(session: nox.Session) -> None:
     session.run(
         "pytest",
         *(f"tests/faults/{file}" for file in files),
+        "tests/server/test_kills.py",
         *session.posargs,
         env={
             **PEERS_FIRST,
