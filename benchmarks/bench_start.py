@@ -1,7 +1,8 @@
-"""How long the command's help and the import take, beside Python itself and aiohttp.
+"""How long the command's help, the import and a test's registry take, beside Python itself and aiohttp.
 
 Run it as ``python benchmarks/bench_start.py``. `import ocipkg_async` is lazy, so the import of the
-client, which loads everything, is told too.
+client, which loads everything, is told too. The rows "without starting" of the registries are
+the medians of twenty: from nothing to the first answer, and from there to nothing.
 """
 
 import argparse
@@ -9,6 +10,20 @@ import sys
 
 import harness
 from harness import Contender
+
+REGISTRY = """
+import statistics, time, urllib.request
+from ocipkg_async.testing import run_registry
+
+def measure():
+    begun = time.perf_counter()
+    with run_registry() as registry:
+        urllib.request.urlopen(registry.url + "/v2/").close()
+        answered = time.perf_counter()
+    return answered - begun, time.perf_counter() - answered
+
+print(statistics.median(measure()[{part}] for _ in range(20)))
+"""
 
 
 def main() -> None:
@@ -26,6 +41,14 @@ def main() -> None:
             Contender(
                 name="from ocipkg_async import Client",
                 command=harness.python("from ocipkg_async import Client"),
+            ),
+            *(
+                Contender(
+                    name=f"registry for a test, 20 times, {what}",
+                    command=harness.python(REGISTRY.replace("{part}", str(part))),
+                    inner=True,
+                )
+                for part, what in enumerate(("to its first answer", "to its end"))
             ),
         ],
         rounds=options.rounds,

@@ -22,6 +22,10 @@ def random_file(path: Path, size: int) -> str:
     return f"sha256:{digest.hexdigest()}"
 
 
+def digest_of(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
 def push(host: str, path: Path, digest: str, *, ca_file: Path | None = None) -> Blob:
     """Push a file as the only layer of an artifact."""
     blob = Blob(

@@ -46,6 +46,14 @@ class Check:
         return "met" if self.score <= 1 else "missed"
 
     @property
+    def figure(self) -> str:
+        """The value with its unit; empty if it was not measured."""
+        if self.value is None:
+            return ""
+        text = f"{self.value:.3g}" if self.value < 1000 else f"{self.value:.0f}"
+        return f"{text} {self.unit}" if self.unit else text
+
+    @property
     def target(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
         return f"{'at least' if self.at_least else 'at most'} {self.limit:g}{unit}"
@@ -119,8 +127,5 @@ def ratio(value: float | None, base: float | None) -> float | None:
 def summary(checks: Sequence[Check]) -> str:
     """All checks as one Markdown table."""
     rows = [["", "figure", "value", "target", ""], ["---:", "---", "---:", "---:", "---"]]
-    for check in checks:
-        unit = f" {check.unit}" if check.unit else ""
-        value = "" if check.value is None else f"{check.value:.3g}{unit}"
-        rows.append([str(check.item), check.what, value, check.target, check.verdict])
+    rows.extend([str(c.item), c.what, c.figure, c.target, c.verdict] for c in checks)
     return markdown(rows)

@@ -24,6 +24,7 @@ import bench_ocipkg
 import bench_pull
 import bench_push
 import bench_resume
+import bench_serve
 import bench_small
 from checks import Check, Measurement, Section, Setup, summary
 from harness import MIB
@@ -37,6 +38,7 @@ ITEMS: dict[int, Measurement] = {
     6: bench_small.many,
     8: bench_resume.resumed,
     9: bench_ocipkg.package,
+    10: bench_serve.serve,
     # Last: it tells the highest peak of all that ran.
     7: bench_memory.peaks,
 }

@@ -56,7 +56,5 @@ def _bar(axes: Axes, place: int, check: Check) -> None:
     axes.barh(place, min(score or 0.0, _WIDEST), color=COLOURS[check.verdict], height=0.72)
     if score is not None and score > _WIDEST:
         axes.text(_WIDEST - 0.02, place, "→", va="center", ha="right", color="white")
-    unit = f" {check.unit}" if check.unit else ""
-    value = "not measured" if check.value is None else f"{check.value:.3g}{unit}"
-    text = f"{value}  ({check.target})"
+    text = f"{check.figure or check.verdict}  ({check.target})"
     axes.text(_WIDEST * 1.02, place, text, va="center", ha="left", fontsize=8)

@@ -20,13 +20,15 @@ COMMAND = [sys.executable, "-m", "ocipkg_async"]
 CURL_PUSH = """
 location=$(curl -fsS -X POST -D - -o /dev/null "http://$1/v2/$2/blobs/uploads/" |
     sed -n 's/^[Ll]ocation: //p' | tr -d '\\r')
-curl -fsS -o /dev/null -T "$3" -H 'Content-Type: application/octet-stream' "$location&digest=$4"
+case $location in /*) location=http://$1$location ;; esac
+case $location in *\\?*) query=\\& ;; *) query=\\? ;; esac
+curl -fsS -o /dev/null -T "$3" -H 'Content-Type: application/octet-stream' "$location${query}digest=$4"
 """
 CURL_VERIFIED = 'curl -fsS "$1" | tee "$2" | openssl dgst -sha256 | grep -q "$3"'
-# Sixteen connections of what sends as fast as it can, to nobody who works on it: what the servers give.
+# Connections of what sends as fast as it can, to nobody who works on it: what the servers give.
 CURL_RANGES = """
-part=$(($2 / 16))
-for i in $(seq 0 15); do
+part=$(($2 / $3))
+for i in $(seq 0 $(($3 - 1))); do
     curl -fsS -o /dev/null -r $((i * part))-$(((i + 1) * part - 1)) "$1" &
     started="$started $!"
 done
@@ -131,7 +133,7 @@ class Blob:
 
     def ceiling(self, *, before: Callable[[], object]) -> Contender:
         """How fast servers and line give the blob away."""
-        command = tool("bash", "-c", CURL_RANGES, "ranges", self.url, str(self.size))
+        command = tool("bash", "-c", CURL_RANGES, "ranges", self.url, str(self.size), "16")
         return Contender(
             name="curl, 16 at once, thrown away", tool="ceiling", command=command, before=before
         )

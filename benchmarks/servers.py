@@ -89,6 +89,17 @@ def registry(
         tls: its ``certificate`` and ``key``.
     """
     folder.mkdir(exist_ok=True)
+    # Port 0: the kernel picks a free one, and the log says which.
+    file = distribution_config(folder, "127.0.0.1:0", tls=tls)
+    command = [programs.path(program), "serve", str(file)]
+    with running(command, folder) as process:
+        found = _wait_for_line(process, folder, r"listening on ([\d.]+:\d+)")
+        wait_for_answer(process, folder, found)
+        yield found
+
+
+def distribution_config(folder: Path, host: str, *, tls: Mapping[str, Path] | None = None) -> Path:
+    """Write the configuration of either generation of distribution's registry; return its file."""
     config = {
         "version": "0.1",
         "log": {"level": "info", "accesslog": {"disabled": True}},
@@ -96,20 +107,15 @@ def registry(
             "filesystem": {"rootdirectory": str(folder / "data")},
             "delete": {"enabled": True},
         },
-        # Port 0: the kernel picks a free one, and the log says which.
         "http": {
-            "addr": "127.0.0.1:0",
+            "addr": host,
             "secret": "not a secret",
             **({"tls": {name: str(path) for name, path in tls.items()}} if tls else {}),
         },
     }
     file = folder / "config.yml"
     file.write_text(json.dumps(config))  # JSON is YAML
-    command = [programs.path(program), "serve", str(file)]
-    with _running(command, folder) as process:
-        found = _wait_for_line(process, folder, r"listening on ([\d.]+:\d+)")
-        _wait_for_answer(process, folder, found)
-        yield found
+    return file
 
 
 @contextmanager
@@ -148,8 +154,8 @@ def nginx(
         )
     )
     command = [programs.path("nginx"), "-p", str(folder), "-c", str(config)]
-    with _running([*command, "-e", str(folder / "log")], folder) as process:
-        _wait_for_answer(process, folder, host)
+    with running([*command, "-e", str(folder / "log")], folder) as process:
+        wait_for_answer(process, folder, host)
         yield host
 
 
@@ -158,7 +164,7 @@ def slow_proxy(folder: Path, upstream: str, *, delay_ms: int, mib_per_s: float) 
     """Run `slow_proxy.py` before a server; yield its host and port."""
     folder.mkdir(exist_ok=True)
     command = [sys.executable, str(_SLOW_PROXY), upstream]
-    with _running(
+    with running(
         [*command, "--delay-ms", str(delay_ms), "--mib-per-s", str(mib_per_s)], folder
     ) as process:
         yield _wait_for_line(process, folder, r"listening on ([\d.]+:\d+)")
@@ -180,7 +186,8 @@ def certified_registry(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 @contextmanager
-def _running(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server, whose output goes to a file in `folder`, until the block ends."""
     # REGISTRY_* and OTEL_* variables would change the registry's configuration.
     env = {**environment(folder), "OTEL_TRACES_EXPORTER": "none"}
     with (folder / "output").open("wb") as output:
@@ -208,7 +215,10 @@ def _wait_for_line(process: subprocess.Popen[bytes], folder: Path, pattern: str)
     raise RuntimeError(f"{process.args!r} does not listen; it printed:\n{output.read_text()}")
 
 
-def _wait_for_answer(process: subprocess.Popen[bytes], folder: Path, host: str) -> None:
+def wait_for_answer(
+    process: subprocess.Popen[bytes], folder: Path, host: str, *, pause_s: float = 0.02
+) -> None:
+    """Return when a server answers, whatever it says."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
@@ -218,7 +228,7 @@ def _wait_for_answer(process: subprocess.Popen[bytes], folder: Path, host: str) 
         except urllib.error.HTTPError as error:
             error.close()
         except OSError:
-            time.sleep(0.02)
+            time.sleep(pause_s)
             continue
         return
     output = (folder / "output").read_text(errors="replace")
