@@ -3,8 +3,9 @@
 Large files go by sendfile: the kernel moves them from the disk or its cache to the socket.
 """
 
-import asyncio  # sendfile is a method of the event loop and has no equal in anyio
+import asyncio  # the type of aiohttp's transports
 import contextlib
+import errno
 import os
 import select
 from pathlib import Path
@@ -23,8 +24,6 @@ from .ranges import ByteRange, requested_range
 
 SMALL_BYTES = 64 << 10
 """Up to this size a blob is read in the hop that opens it, and leaves in one write with its headers."""
-FIRST_BYTES = 64 << 10
-"""How much of a large blob the event loop sends, which tells whether there is sendfile."""
 STEP_BYTES = 16 << 20
 """How much goes by sendfile in one hop to a worker thread."""
 STAY_MS = 2
@@ -34,6 +33,8 @@ PIECE_BYTES = 1 << 20
 WRITE_BYTES = 128 << 10
 """How much of it is written at once: under TLS, only what waits to be encrypted is seen to go on."""
 
+_NO_SENDFILE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+
 
 class _Opened(NamedTuple):
     file: IO[bytes]
@@ -41,11 +42,13 @@ class _Opened(NamedTuple):
     small: bytes | None
 
 
-def _open(layout: Layout, digest: Digest, root: Path, *, found: bool) -> _Opened:
+def _open(
+    layout: Layout, digest: Digest, root: Path, *, found: bool, stack: contextlib.ExitStack
+) -> _Opened:
     path = layout.local_path(Descriptor(media_type=media_types.OCTET_STREAM, digest=digest, size=0))
     if path is None:
         raise blob_unknown(digest)
-    with storage_errors("read a blob"), contextlib.ExitStack() as stack:
+    with storage_errors("read a blob"):
         file = stack.enter_context(path.open("rb", buffering=0))
         # The layout may be somebody else's, with links to files that are not to be shown.
         if not _place(file, path).is_relative_to(root):
@@ -58,7 +61,6 @@ def _open(layout: Layout, digest: Digest, root: Path, *, found: bool) -> _Opened
         if size <= SMALL_BYTES:
             file.seek(0)
             small = file.read(size)
-        stack.pop_all()
         return _Opened(file, size, small)
 
 
@@ -90,8 +92,8 @@ async def send_blob(
         StorageError: the file cannot be read.
     """
     found = request.method == "HEAD"
-    opened = await run_in_thread(lambda: _open(layout, digest, root, found=found))
-    try:
+    with contextlib.ExitStack() as stack:
+        opened = await run_in_thread(lambda: _open(layout, digest, root, found=found, stack=stack))
         part = requested_range(request.headers.get("Range"), opened.size)
         whole = ByteRange(0, opened.size)
         headers = blob_headers(digest, part, opened.size)
@@ -109,8 +111,6 @@ async def send_blob(
             await _send_file(request, response, opened.file, part, stall_s)
         await response.write_eof()
         return response
-    finally:
-        opened.file.close()
 
 
 def blob_headers(digest: Digest, part: ByteRange | None, size: int) -> dict[str, str]:
@@ -136,33 +136,36 @@ async def _send_file(
     transport = request.transport
     if transport is None:
         raise ConnectionResetError("the client has gone")
-    if not hasattr(os, "sendfile") or transport.get_extra_info("sslcontext") is not None:
-        await _copy_file(response, file, part)  # what leaves is encrypted here, not in the kernel
-        return
-    first = min(part.length, FIRST_BYTES)
-    try:
-        with anyio.fail_after(stall_s):
-            # The event loop waits for what is to be sent before, such as the headers.
-            await asyncio.get_running_loop().sendfile(
-                transport, file, part.start, first, fallback=False
-            )
-        await _send_on(transport, file, ByteRange(part.start + first, part.stop), stall_s)
-    except (NotImplementedError, asyncio.SendfileNotAvailableError):
+    # What leaves under TLS is encrypted here, not in the kernel.
+    if hasattr(os, "sendfile") and transport.get_extra_info("sslcontext") is None:
+        await _flush(request, transport)
+        part = await _send_on(transport, file, part, stall_s)
+    if part.length:
         await _copy_file(response, file, part)
-    except TimeoutError as error:
-        transport.abort()
-        raise ConnectionAbortedError("the client takes nothing") from error
+
+
+async def _flush(request: web.BaseRequest, transport: asyncio.Transport) -> None:
+    """Wait until the transport has sent what it holds, such as the headers.
+
+    A client that takes nothing is noticed by its `Connection`.
+    """
+    transport.set_write_buffer_limits(high=0)
+    try:
+        await request.writer.drain()
+    finally:
+        transport.set_write_buffer_limits()
 
 
 async def _send_on(
     transport: asyncio.Transport, file: IO[bytes], part: ByteRange, stall_s: float
-) -> None:
-    """Send by sendfile, as the event loop does, but see whether it goes on.
+) -> ByteRange:
+    """Send by sendfile; return what is left where the file's system has none.
 
-    Nor does the event loop wait for the disk.
+    The event loop's own method does not show whether it goes on, waits for the disk, and when it is
+    cancelled may still move in a file that has got the number of the closed one.
 
     Raises:
-        TimeoutError: the client took nothing for `stall_s`.
+        ConnectionError: the client has gone, or takes nothing.
     """
     # The event loop lets nobody else wait for its own descriptor of the socket.
     socket = os.dup(transport.get_extra_info("socket").fileno())
@@ -175,19 +178,23 @@ async def _send_on(
             if transport.is_closing():
                 raise ConnectionResetError("the connection was ended")
             sent = await run_in_thread(_push, socket, file, part)
+            if sent is None:
+                break
             # It counts as writable when a third of its buffer is free, for which a slow line needs
             # long; any byte that it takes shows that the client took some.
             if not sent and waiting.cancelled_caught:
-                raise TimeoutError
+                transport.abort()
+                raise ConnectionAbortedError("the client takes nothing")
             part = ByteRange(part.start + sent, part.stop)
+        return part
     finally:
         os.close(socket)
         if was_reading and not transport.is_closing():
             transport.resume_reading()
 
 
-def _push(socket: int, file: IO[bytes], part: ByteRange) -> int:
-    """Send what the socket takes; return how much that is."""
+def _push(socket: int, file: IO[bytes], part: ByteRange) -> int | None:
+    """Send what the socket takes; return how much that is, or None: there is no sendfile here."""
     sent = 0
     poll = select.poll()
     poll.register(socket, select.POLLOUT)
@@ -197,6 +204,10 @@ def _push(socket: int, file: IO[bytes], part: ByteRange) -> int:
         except BlockingIOError:
             if not poll.poll(STAY_MS):
                 break
+        except OSError as error:
+            if error.errno in _NO_SENDFILE:
+                return sent or None
+            raise
         else:
             if not pushed:
                 raise ConnectionAbortedError("a blob's file became shorter")

@@ -1,6 +1,7 @@
 """Reading and deleting blobs: C-02, C-13, C-20 over HTTP."""
 
 import asyncio
+import errno
 import os
 from pathlib import Path
 
@@ -121,3 +122,24 @@ async def test_s04_a_link_out_of_the_root_is_no_blob(start: Start, tmp_path: Pat
     for method in ("GET", "HEAD"):
         assert (await driver(method, blob_url(outside))).status == 404
     assert (await driver("GET", blob_url(inside))).body == b"there"
+
+
+@pytest.mark.skipif(not hasattr(os, "sendfile"), reason="there is no sendfile")
+@pytest.mark.parametrize("after", [0, 100_000])
+async def test_blob_of_a_file_system_without_sendfile(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """Some have none, and say so only when it is tried."""
+    sendfile = os.sendfile
+
+    def refuse(out: int, file: int, offset: int, count: int) -> int:
+        if offset >= after:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return sendfile(out, file, offset, min(count, after - offset))
+
+    monkeypatch.setattr(os, "sendfile", refuse)
+    data = os.urandom(3_000_000)
+    digest = await driver.push_blob(data)
+    assert (await driver("GET", blob_url(digest))).body == data
+    part = await driver("GET", blob_url(digest), headers={"Range": "bytes=99000-2500000"})
+    assert (part.status, part.body) == (206, data[99_000:2_500_001])

@@ -10,7 +10,7 @@ import pytest
 
 from ocipkg_async.errors import InvalidArgumentError
 from ocipkg_async.server import Limits
-from server.driving import Driver, Start, manifest_url
+from server.driving import Driver, Start, manifest, manifest_url
 from server.lines import code_of, head, line, status_of
 
 
