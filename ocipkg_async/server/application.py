@@ -13,6 +13,7 @@ from aiohttp.abc import AbstractStreamWriter
 from ..errors import OCIError
 from . import blobs, listings, manifests, uploads
 from .entrance import Entrance
+from .exposure import is_rebound
 from .failures import JSON, RefusedError, error_body, from_error, path_unknown
 from .guard import USER
 from .injecting import Injector
@@ -90,8 +91,10 @@ class Dispatcher:
         on_request: OnRequest | None,
         injector: Injector | None,
         entrance: Entrance | None,
+        refuse_rebound: bool,
     ) -> None:
         self._service = service
+        self._refuse_rebound = refuse_rebound
         self._entrance = entrance
         self._on_request = on_request
         self._injector = injector
@@ -154,6 +157,10 @@ class Dispatcher:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         _refuse_pages(request)
+        if self._refuse_rebound and is_rebound(request.headers):
+            raise RefusedError(
+                403, "DENIED", "browsers may open this registry only by an address, or as localhost"
+            )
         route = find_route(request.method, request.raw_path)
         if self._injector is not None:
             await self._injector.refuse(request, route)

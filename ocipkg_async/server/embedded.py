@@ -17,7 +17,7 @@ from .application import Dispatcher, OnRequest, expectation
 from .collecting import GRACE_S, Collected, collect
 from .entrance import entrance
 from .expiring import expiring
-from .exposure import check_exposure, exposed_passwords
+from .exposure import check_exposure, exposed_passwords, only_address_protects
 from .faults import Faults
 from .injecting import Injector
 from .limits import Limits
@@ -275,7 +275,11 @@ class EmbeddedRegistry:
         if self._tls is not None:
             tls = await stack.enter_async_context(server_tls(self._tls, on_warning=self._warn))
         dispatcher = self._dispatcher = Dispatcher(
-            service, on_request=self._on_request, injector=injector, entrance=admitting
+            service,
+            on_request=self._on_request,
+            injector=injector,
+            entrance=admitting,
+            refuse_rebound=only_address_protects(self._address, access=self._access, tls=self._tls),
         )
         application.router.add_route(
             "*", "/{path:(?s:.*)}", dispatcher.answer, expect_handler=expectation
