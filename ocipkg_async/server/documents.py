@@ -1,5 +1,7 @@
 """What a pushed manifest must be, and what must be there before it (C-35)."""
 
+from collections.abc import Iterable
+
 from ..errors import InvalidDocumentError, UnsupportedError
 from ..spec import Descriptor, Digest, Index, Manifest, media_types, parse_document
 from .failures import RefusedError
@@ -35,19 +37,26 @@ def needed_blobs(document: Manifest | Index) -> list[Descriptor]:
     may list content that is no manifest (build caches do); that is a blob, too.
     """
     if isinstance(document, Index):
-        return [one for one in document.manifests if not one.is_document and not one.urls]
-    return [
-        one
-        for one in document.successors
-        if not one.urls and not media_types.is_foreign_layer(one.media_type)
-    ]
+        found = [one for one in document.manifests if not one.is_document and not one.urls]
+    else:
+        found = [
+            one
+            for one in document.successors
+            if not one.urls and not media_types.is_foreign_layer(one.media_type)
+        ]
+    return _each_once(found)
 
 
 def needed_manifests(document: Manifest | Index) -> list[Descriptor]:
     """Return what must be in the repository as manifests: the children of an index."""
     if not isinstance(document, Index):
         return []
-    return [one for one in document.manifests if one.is_document]
+    return _each_once(one for one in document.manifests if one.is_document)
+
+
+def _each_once(found: Iterable[Descriptor]) -> list[Descriptor]:
+    """Leave out repetitions: 4 MiB have room for some 27,000, each looked for on the disk."""
+    return list({(one.digest, one.size): one for one in found}.values())
 
 
 def missing(found: Descriptor) -> RefusedError:
