@@ -4,9 +4,9 @@ A layout has no table of these; they are read from the manifests, which never ch
 read once is remembered.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import anyio
 
@@ -15,12 +15,15 @@ from ..errors import InvalidDocumentError, NotFoundError, OCIError, UnsupportedE
 from ..spec import Descriptor, Digest, Index, Manifest, media_types, parse_document
 from . import names
 from .entries import Entries
+from .relations import Links, Referrer, Relations, only_documents, relations_of
 
 MAX_DOCUMENT_BYTES = 8 << 20
 """Largest manifest or index that is kept. Registries take 4 MiB or somewhat more; a layout has to
 hold what any of them gives."""
-# Some kilobytes each; enough for every repository but the largest.
+# Enough for every repository but the largest.
 _REMEMBERED = 4096
+_USUAL_BYTES = 8 << 10
+"""How much is remembered of each, on average; the longest may have a thousand times as much."""
 
 
 class Listed(Fetcher, Protocol):
@@ -35,33 +38,13 @@ class Listed(Fetcher, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Links:
-    """What one document points to, and its entry in a list of referrers."""
-
-    successors: tuple[Descriptor, ...]
-    subject: Descriptor | None
-    referrer: Descriptor
-
-
-class _Relations(NamedTuple):
-    """What is remembered of every document: little, since there may be very many."""
-
-    children: tuple[Descriptor, ...] = ()
-    subject: Digest | None = None
-    referrer: Descriptor | None = None
-
-
-_NONE = _Relations()
-
-
 @dataclass(slots=True)
 class _Below:
     """All documents in one state of ``index.json`` and below its indexes, each once."""
 
     entries: Entries
     documents: dict[Digest, Descriptor] = field(default_factory=dict[Digest, Descriptor])
-    referrers: dict[Digest, list[Descriptor]] | None = None
+    referrers: dict[Digest, list[Referrer]] | None = None
     complete: bool = True
     """False while a document is missing: what is below it may come without a change of the index."""
 
@@ -78,7 +61,8 @@ class Documents:
         self._store = store
         self._max = remembered
         self._links: dict[tuple[Digest, str], Links] = {}
-        self._relations: dict[tuple[Digest, str], _Relations] = {}
+        self._bytes = 0
+        self._relations: dict[tuple[Digest, str], Relations] = {}
         self._below: _Below | None = None
         self._turn = anyio.Lock()
 
@@ -140,6 +124,12 @@ class Documents:
 
     async def referrers(self, subject: Digest, artifact_type: str | None) -> list[Descriptor]:
         """Return the listed manifests whose subject is `subject` (I-11)."""
+        found = await self.briefly(subject)
+        wanted = [one for one in found if artifact_type in {None, one.entry.artifact_type}]
+        return [await self.whole(one) for one in wanted]
+
+    async def briefly(self, subject: Digest) -> list[Referrer]:
+        """Return the same of all artifact types; long annotations are left out."""
         entries = await self._store.listing()
         below = await self._all_below(entries)
         if below.referrers is None:
@@ -149,13 +139,17 @@ class Documents:
         return [
             one
             for one in below.referrers.get(subject, ())
-            if artifact_type in {None, one.artifact_type}
             # A child that was deleted is still listed by its index.
-            and (one.digest in entries.by_digest or await self._store.size_of(one.digest))
+            if one.entry.digest in entries.by_digest or await self._store.size_of(one.entry.digest)
         ]
 
-    async def _by_subject(self, below: _Below) -> dict[Digest, list[Descriptor]]:
-        found: dict[Digest, list[Descriptor]] = {}
+    async def whole(self, referrer: Referrer) -> Descriptor:
+        """Return the entry of a referrer with all its annotations; they may be gone with it."""
+        links = None if referrer.whole else await self.links(referrer.entry)
+        return referrer.entry if links is None else links.referrer
+
+    async def _by_subject(self, below: _Below) -> dict[Digest, list[Referrer]]:
+        found: dict[Digest, list[Referrer]] = {}
         for descriptor in below.documents.values():
             relations = await self._related(descriptor)
             if relations is None:
@@ -207,14 +201,20 @@ class Documents:
                 )
             except NotFoundError:
                 return None  # a layout may be thin (I-03)
-            if len(self._links) >= self._max:
-                del self._links[next(iter(self._links))]
-            self._links[key] = Links(
-                document.successors, document.subject, document.referrer_descriptor
-            )
+            links = Links(document.successors, document.subject, document.referrer_descriptor)
+            self._remember(key, links)
+            return links
         return self._links[key]
 
-    async def _related(self, descriptor: Descriptor) -> _Relations | None:
+    def _remember(self, key: tuple[Digest, str], links: Links) -> None:
+        if key in self._links:
+            return  # another task was faster
+        self._links[key] = links
+        self._bytes += links.referrer.size
+        while len(self._links) > self._max or self._bytes > self._max * _USUAL_BYTES:
+            self._bytes -= self._links.pop(next(iter(self._links))).referrer.size
+
+    async def _related(self, descriptor: Descriptor) -> Relations | None:
         """Return the relations of a document; None if it is not there."""
         key = (descriptor.digest, descriptor.media_type)
         known = self._relations.get(key)
@@ -222,7 +222,7 @@ class Documents:
             links = await self.links(descriptor)
             if links is None:
                 return None
-            known = _relations(descriptor, links)
+            known = relations_of(descriptor, links)
             self._relations[key] = known
         return known
 
@@ -235,7 +235,7 @@ class Documents:
         if known is not None and known.entries is entries and known.complete:
             return known
         below = _Below(entries)
-        todo = list(_documents(entries))[::-1]
+        todo = list(only_documents(entries))[::-1]
         while todo:
             descriptor = todo.pop()
             if descriptor.digest in below.documents:
@@ -254,19 +254,6 @@ class Documents:
     def _forget_all_but(self, documents: Mapping[Digest, Descriptor]) -> None:
         if len(self._relations) > 2 * len(documents) + self._max:
             self._relations = {k: v for k, v in self._relations.items() if k[0] in documents}
-
-
-def _relations(descriptor: Descriptor, links: Links) -> _Relations:
-    children: tuple[Descriptor, ...] = ()
-    if media_types.is_index(descriptor.media_type):
-        children = tuple(_documents(links.successors))
-    if links.subject is None:
-        return _Relations(children) if children else _NONE
-    return _Relations(children, links.subject.digest, links.referrer)
-
-
-def _documents(descriptors: Iterable[Descriptor]) -> Iterator[Descriptor]:
-    return (descriptor for descriptor in descriptors if descriptor.is_document)
 
 
 async def read_document(source: Source, descriptor: Descriptor) -> Manifest | Index:

@@ -8,6 +8,7 @@ from ..spec import Descriptor, Digest
 from . import names
 from .documents import Documents
 from .entries import Entries
+from .relations import Referrer
 
 
 class IndexedStore(ABC):
@@ -81,3 +82,11 @@ class IndexedStore(ABC):
     ) -> list[Descriptor]:
         """Return the listed manifests whose subject is `subject` (I-11)."""
         return await self._documents.referrers(subject, artifact_type)
+
+    async def briefly_referrers(self, subject: Digest) -> list[Referrer]:
+        """Return the same of all artifact types; long annotations are left out, to be asked for."""
+        return await self._documents.briefly(subject)
+
+    async def whole_referrer(self, referrer: Referrer) -> Descriptor:
+        """Return the entry of a referrer with all its annotations."""
+        return await self._documents.whole(referrer)

@@ -51,11 +51,14 @@ async def referrers(service: Service, _request: web.BaseRequest, route: Route) -
     # A plus sign that was not escaped arrives as a blank, which no media type has.
     wanted = (route.get("artifactType") or "").replace(" ", "+") or None
     repository = await service.repositories.find(route.repository)
-    found = await repository.referrers(subject, artifact_type=wanted) if repository else []
+    last = route.get("last")
+    found = (
+        await repository.referrers(subject, artifact_type=wanted, last=last) if repository else []
+    )
     page = page_of_referrers(
         found,
         path=f"/v2/{route.repository}/referrers/{subject}",
-        last=route.get("last"),
+        last=last,
         artifact_type=wanted,
         max_entries=service.options.page_entries,
     )

@@ -9,10 +9,11 @@ from ..errors import InvalidDocumentError, NotFoundError, storage_errors
 from ..layout import Layout
 from ..layout.blob_folder import renew
 from ..spec import Descriptor, Digest, Document, Index, image_layout, media_types
+from ..spec.decoding import encode_json
 from ..spec.reference import is_tag
 from .failures import blob_unknown, manifest_unknown, unsupported
 from .ranges import ByteRange
-from .referrers import fallback_tag, merged
+from .referrers import MAX_PAGE_BYTES, fallback_tag, merged
 
 
 class Repository:
@@ -148,10 +149,26 @@ class Repository:
         except NotFoundError as error:
             raise blob_unknown(digest) from error
 
-    async def referrers(self, subject: Digest, *, artifact_type: str | None) -> list[Descriptor]:
-        """Return the manifests that refer to a subject, those under its fallback tag included."""
-        found = await self.layout.referrers(subject)
-        return merged(found, await self._listed(subject), artifact_type=artifact_type)
+    async def referrers(
+        self, subject: Digest, *, artifact_type: str | None, last: str | None
+    ) -> list[Descriptor]:
+        """Return the manifests that refer to a subject, those under its fallback tag included.
+
+        They are sorted by digest and begin behind `last`. Those of the first page are whole; more
+        of their annotations, which may be long, is not held in memory at once.
+        """
+        found = {one.entry.digest: one for one in await self.layout.briefly_referrers(subject)}
+        brief = [one.entry for one in found.values()]
+        every = merged(brief, await self._listed(subject), artifact_type=artifact_type)
+        rest = [one for one in every if last is None or one.digest > last]
+        size = 0
+        for at, one in enumerate(rest):
+            if one.digest in found:
+                rest[at] = await self.layout.whole_referrer(found[one.digest])
+            size += len(encode_json(rest[at]))
+            if at and size > MAX_PAGE_BYTES:
+                break
+        return rest
 
     async def _listed(self, subject: Digest) -> list[Descriptor]:
         """Return what clients of the fallback tag listed, as far as it is here (C-37)."""

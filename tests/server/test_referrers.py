@@ -1,5 +1,7 @@
 """Referrers: their selection and pages as plain values, then C-07, C-37 over HTTP."""
 
+import tracemalloc
+
 from ocipkg_async.server.referrers import fallback_tag, merged, page_of_referrers
 from ocipkg_async.spec import Descriptor, Digest, Index, Manifest, media_types, parse_document
 from server.driving import Driver, Start, manifest, manifest_url, referrers_url
@@ -266,3 +268,23 @@ async def test_c37_referrers_are_those_of_one_repository(driver: Driver) -> None
     assert await found(driver, subject) == {document.digest}
     answer = await driver("GET", referrers_url(subject.digest, "other"))
     assert answer.json["manifests"] == []
+
+
+async def test_long_annotations_of_many_referrers_are_not_held_at_once(driver: Driver) -> None:
+    subject = await driver.push_manifest("v1")
+    sent = set[str]()
+    for number in range(30):
+        notes = {"long": "x" * (2 << 20), "number": str(number)}
+        document = await driver.push_manifest(layers=(), subject=subject, annotations=notes)
+        sent.add(document.digest)
+    tracemalloc.start()
+    try:
+        for query in ("", "?artifactType=application/vnd.test.artifact"):
+            pages = await driver.pages(referrers_url(subject.digest) + query, "manifests")
+            listed = [(one["digest"], len(one["annotations"]["long"])) for p in pages for one in p]
+            assert sorted(listed) == [(digest, 2 << 20) for digest in sorted(sent)]
+            pages.clear()
+        held, _ = tracemalloc.get_traced_memory()
+        assert held < 45 << 20, "all that was pushed is 60 MiB"
+    finally:
+        tracemalloc.stop()
