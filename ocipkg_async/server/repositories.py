@@ -7,6 +7,7 @@ change may be lost. A repository below another one is a folder beside the other'
 ``index.json``.
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -124,7 +125,11 @@ class Repositories:
         path = self._path(name)
         with storage_errors(f"look into {path}"):
             # The grammar of names allows no "..", but a folder may be a link to somewhere else.
-            if not path.resolve().is_relative_to(self.root):
+            try:
+                inside = path.resolve().is_relative_to(self.root)
+            except RuntimeError:  # links in a circle, before Python 3.13
+                inside = False
+            if not inside:
                 raise name_invalid(name)
             return _is_layout(path)
 
@@ -159,7 +164,14 @@ def _is_layout(path: Path) -> bool:
 
 def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
     """Yield every folder that can be a repository, with its name."""
-    with storage_errors(f"list {folder}"), os.scandir(folder) as entries:
+    found: list[str] = []
+    # Others may remove a repository meanwhile, but not the root.
+    gone = contextlib.suppress(FileNotFoundError, NotADirectoryError)
+    with (
+        storage_errors(f"list {folder}"),
+        gone if prefix else contextlib.nullcontext(),
+        os.scandir(folder) as entries,
+    ):
         found = [
             entry.name
             for entry in entries

@@ -4,9 +4,11 @@ import asyncio
 import errno
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from ocipkg_async.content import BytesSource
@@ -72,8 +74,10 @@ async def test_c32_link_out_of_the_root_is_refused(start: Start, tmp_path: Path)
     root = tmp_path / "root"
     root.mkdir()
     (root / "link").symlink_to(outside)
+    (root / "circle").symlink_to("circle")
     driver = await start(root)
     assert await driver.code_of("/v2/link/tags/list") == (400, "NAME_INVALID")
+    assert (await driver("GET", "/v2/circle/tags/list")).status in {400, 404}
     assert (await driver("GET", "/v2/_catalog")).json["repositories"] == []
     repositories = Repositories(root)
     with pytest.raises(RefusedError):
@@ -224,3 +228,25 @@ async def test_mounted_blob_is_one_file_where_links_can_be(
     assert (await driver("DELETE", blob_url(digest, "two"))).status == 202
     assert (await driver("GET", blob_url(digest, "three"))).body == data
     assert list(tmp_path.rglob(".tmp-*")) == []
+
+
+async def test_repositories_are_listed_while_others_are_removed(
+    start: Start, tmp_path: Path
+) -> None:
+    driver = await start(tmp_path)
+    await driver.push_blob(b"x", "stays")
+    done = threading.Event()
+
+    def churn() -> None:
+        while not done.is_set():
+            (tmp_path / "goes" / "a" / "b").mkdir(parents=True)
+            shutil.rmtree(tmp_path / "goes")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(anyio.to_thread.run_sync, churn)
+        try:
+            for _ in range(100):
+                answer = await driver("GET", "/v2/_catalog")
+                assert answer.json == {"repositories": ["stays"]}
+        finally:
+            done.set()
