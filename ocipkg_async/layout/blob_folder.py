@@ -215,6 +215,8 @@ class BlobFolder:
         with storage_errors(f"make {path.parent}"):
             make_folder(path.parent, durable=self._durable)
         try:
+            if source.is_symlink():
+                return False  # it may lead elsewhere from another folder
             os.link(source, path, follow_symlinks=False)
         except (OSError, NotImplementedError):
             return False  # other file system, no hard links there, too many, or there already

@@ -19,7 +19,7 @@ from ..errors import storage_errors
 from ..layout import Layout
 from ..layout.blob_folder import renew
 from ..spec import Descriptor, Digest, media_types
-from .failures import blob_unknown
+from .failures import RefusedError, blob_unknown
 from .ranges import ByteRange, requested_range
 
 SMALL_BYTES = 64 << 10
@@ -62,6 +62,16 @@ def _open(
             file.seek(0)
             small = file.read(size)
         return _Opened(file, size, small)
+
+
+async def is_shown(layout: Layout, digest: Digest, *, root: Path) -> bool:
+    """Whether a blob is there and would be sent, as `send_blob` says it; its time is renewed."""
+    try:
+        opened = await run_in_thread(lambda: _open(layout, digest, root, found=True))
+    except RefusedError:
+        return False
+    opened.file.close()
+    return True
 
 
 def _place(file: IO[bytes], path: Path) -> Path:

@@ -13,6 +13,7 @@ from .failures import RefusedError, digest_invalid, upload_unknown
 from .ranges import sent_range
 from .receiving import discard, receive, verify
 from .routes import Route, check_repository
+from .sending import is_shown
 from .service import Service, read_digest
 from .sessions import UploadSession
 
@@ -135,7 +136,9 @@ async def _mount(service: Service, route: Route, mount: str) -> bool:
         names = [route.repository, *await service.repositories.names()]
     for name in names:
         source = await service.repositories.find(name)
-        if source is not None and await source.layout.size_of(digest) is not None:
+        if source is not None and await is_shown(
+            source.layout, digest, root=service.repositories.root
+        ):
             target = await service.repositories.create(route.repository)
             return await target.link(digest, source)
     return False

@@ -250,3 +250,24 @@ async def test_repositories_are_listed_while_others_are_removed(
                 assert answer.json == {"repositories": ["stays"]}
         finally:
             done.set()
+
+
+async def test_only_what_can_be_read_is_mounted(start: Start, tmp_path: Path) -> None:
+    """A link is mounted as what it leads to, which it might not from another folder."""
+    root = tmp_path / "root"
+    driver = await start(root)
+    there = await driver.push_blob(b"data", "one")
+    blobs = root / "one/blobs/sha256"
+    (blobs / there.encoded).rename(root / "kept")
+    (blobs / there.encoded).symlink_to("../../../kept")
+    outside, pipe = Digest.of(b"outside"), Digest.of(b"pipe")
+    (tmp_path / "secret").write_text("not to be shown")
+    (blobs / outside.encoded).symlink_to(tmp_path / "secret")
+    os.mkfifo(blobs / pipe.encoded)
+    for name in ("two", "deeper/below/two"):
+        answer = await driver("POST", f"/v2/{name}/blobs/uploads/?mount={there}&from=one")
+        assert answer.status == 201
+        assert (await driver("GET", blob_url(there, name))).body == b"data"
+        for other in (outside, pipe):
+            answer = await driver("POST", f"/v2/{name}/blobs/uploads/?mount={other}&from=one")
+            assert answer.status == 202
