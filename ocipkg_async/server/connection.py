@@ -5,7 +5,7 @@ import contextlib
 import logging
 import socket
 from asyncio.trsock import TransportSocket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from aiohttp import web
@@ -50,6 +50,7 @@ class Connection(web.RequestHandler):
     __slots__ = (
         "_answering",
         "_early",
+        "_gives_way",
         "_last",
         "_limits",
         "_on_lost",
@@ -83,6 +84,7 @@ class Connection(web.RequestHandler):
         self._own_transport: asyncio.Transport | None = None
         self._answering: web.BaseRequest | None = None
         self._early = 0
+        self._gives_way = False
         self._last = False
         self._progress: tuple[int, int] | None = None
         self._socket: TransportSocket
@@ -128,9 +130,20 @@ class Connection(web.RequestHandler):
         if self._last:
             self.close_after_answer()
 
+    @contextlib.contextmanager
+    def giving_way(self) -> Iterator[None]:
+        """Let the request count as none for now, since anybody may send it and take long."""
+        self._gives_way = True
+        self._waiting_since_s = asyncio.get_running_loop().time()
+        try:
+            yield
+        finally:
+            self._gives_way = False
+
     def idle_s(self, now_s: float) -> float | None:
-        """Return how long no request has been here; None while one is."""
-        return None if self._answering is not None else now_s - self._waiting_since_s
+        """Return how long no request has been here that counts; None while one is."""
+        busy = self._answering is not None and not self._gives_way
+        return None if busy else now_s - self._waiting_since_s
 
     def check(self, now_s: float) -> None:
         """End the connection if its client has taken too long; called again and again."""

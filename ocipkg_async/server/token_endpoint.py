@@ -11,6 +11,7 @@ from ..spec.reference import is_repository
 from ..transport.auth.scope import Scope, merge, parse_scopes
 from .access import Access
 from .authorization import Credentials, user_and_password
+from .connection import Connection
 from .failures import JSON, RefusedError
 from .faults import Faults
 from .guard import check_password, credentials_of
@@ -62,7 +63,10 @@ class TokenEndpoint:
                 many wrong passwords.
         """
         if request.method == "POST":
-            asked = await _form(Incoming(request.content, self._limits, code="UNSUPPORTED"))
+            connection = request.protocol
+            assert isinstance(connection, Connection)  # noqa: S101 - there are no others
+            with connection.giving_way():  # nobody knows yet whom it is from
+                asked = await _form(Incoming(request.content, self._limits, code="UNSUPPORTED"))
         else:
             asked = _query(request, route)
         name = await self._name(request, asked)

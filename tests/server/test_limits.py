@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from ocipkg_async.errors import InvalidArgumentError
-from ocipkg_async.server import Limits
+from ocipkg_async.server import Access, Limits
 from server.driving import Driver, Start, manifest, manifest_url
 from server.lines import code_of, head, line, status_of
 
@@ -116,6 +116,22 @@ async def test_connection_beyond_the_limit_takes_the_place_of_an_idle_one(start:
                 await anyio.sleep(1.1)
                 await late.send(head("GET", "/v2/"))
                 assert (await late.answer())[0] == 200
+
+
+async def test_token_forms_of_nobody_known_keep_no_places(start: Start) -> None:
+    access = Access(users={"alice": "secret"}, tokens=True)
+    driver = await start(access=access, limits=Limits(connections=2))
+    await driver.session.close()
+    async with line(driver) as one, line(driver) as two:
+        for form in (one, two):
+            await form.send(head("POST", "/token", "Content-Length: 100") + b"x")
+        for waited in (one, two):
+            async with line(driver) as new:
+                await new.send(head("GET", "/v2/"))
+                with anyio.fail_after(10):
+                    assert (await new.answer())[0] == 401
+                    assert await waited.rest() == b""
+                await anyio.sleep(1.1)
 
 
 _FEW_FILES = """
