@@ -140,7 +140,7 @@ async def serve(
                     group.start_soon(
                         partial(collecting.run, registry, session.note, as_json=as_json)
                     )
-                await _until_told()
+                await _until_told(stack)
                 group.cancel_scope.cancel()
 
 
@@ -243,18 +243,23 @@ def _options(host: str, tls: TLSFiles | None) -> str:
     return f"{scheme} --ca-file {shlex.quote(str(tls.certificate.absolute()))}{own}"
 
 
-async def _until_told() -> None:
-    """Return when the system asks the program to end, as service managers do, or its terminal goes."""
+async def _until_told(stack: ExitStack) -> None:
+    """Return when the system asks the program to end, as service managers do, or its terminal goes.
+
+    Until `stack` ends, which is after the registry, it may ask again: ``timeout`` tells a process and
+    its group, and the second signal would break off the end of the registry.
+    """
     numbers = [signal.SIGTERM]
     hang_up = getattr(signal, "SIGHUP", None)  # not on Windows
     if hang_up is not None and signal.getsignal(hang_up) is signal.SIG_DFL:  # else it is nohup's
         numbers.append(hang_up)
     try:
-        with anyio.open_signal_receiver(*numbers) as signals:
-            async for _ in signals:
-                return
+        signals = stack.enter_context(anyio.open_signal_receiver(*numbers))
     except NotImplementedError:  # Windows has no such signals
         await anyio.sleep_forever()
+    else:
+        async for _ in signals:
+            return
 
 
 COMMAND = serve

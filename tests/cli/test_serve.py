@@ -1,5 +1,6 @@
 """``serve`` as a person runs it: what it says, what it refuses, how it ends."""
 
+import contextlib
 import json
 import os
 import re
@@ -75,6 +76,28 @@ def test_serve_until_told(number: signal.Signals, code: int, tree: Path, tmp_pat
     assert "Traceback" not in errors
     assert run("tags", f"oci:{folder / 'a/b'}").stdout == "v1\n"
     assert not [path for path in everything(folder) if ".tmp-" in path]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_told_twice_it_still_removes_its_temporary_folder(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with served(folder=tmp_path) as (process, url):
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as slow:  # the end waits for it
+            slow.sendall(
+                b"POST /v2/a/blobs/uploads/ HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"
+            )
+            assert get(url) == 200
+            process.send_signal(number)
+            with contextlib.suppress(OSError):
+                while True:
+                    socket.create_connection((host, int(port))).close()
+            process.send_signal(number)
+            finish(process)
+    assert process.returncode == 0
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_a_folder_nothing_is_kept(tmp_path: Path) -> None:
