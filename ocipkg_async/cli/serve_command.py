@@ -174,7 +174,7 @@ def _check_folder(folder: Path) -> None:
     """Keep off folders that are something else; one that was served before is taken as it is.
 
     Raises:
-        InvalidArgumentError: it is a layout itself, or has files.
+        InvalidArgumentError: it is a layout itself, has files, or is docker-registry's.
         StorageError: it cannot be read.
     """
     with storage_errors(f"look into {folder}"):
@@ -185,6 +185,11 @@ def _check_folder(folder: Path) -> None:
         raise InvalidArgumentError(
             f"{folder} is an image layout, not a folder of layouts",
             hint="give the folder above it, or a new one",
+        )
+    if (folder / "docker" / "registry" / "v2").is_dir():
+        raise InvalidArgumentError(
+            f"{folder} is the storage of docker-registry, which has another form",
+            hint="let that serve it, and copy into a new folder: skopeo sync, ocipkg-async copy",
         )
     if files:
         raise InvalidArgumentError(

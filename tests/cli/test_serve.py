@@ -223,6 +223,7 @@ def test_requests_for_machines(tmp_path: Path) -> None:
         (["--tls-cert", "file", "--tls-key", "file"], "for TLS"),
         (["--host", "0.0.0.0"], "no passwords"),  # noqa: S104 - refused
         (["layout"], "is an image layout"),
+        (["other"], "is the storage of docker-registry"),
         (["files"], "it has files, such as 'mine'"),
     ],
 )
@@ -233,6 +234,7 @@ def test_what_cannot_be_meant(
     (tmp_path / "file").write_text("nothing")
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "mine").write_text("mine")
+    (tmp_path / "other" / "docker" / "registry" / "v2").mkdir(parents=True)
     (tmp_path / "layout").mkdir()
     (tmp_path / "layout" / "oci-layout").write_text("{}")
     before = everything(tmp_path)
