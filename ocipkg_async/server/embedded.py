@@ -1,6 +1,7 @@
 """The registry as a context manager (C-30)."""
 
 import logging
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -68,7 +69,8 @@ class EmbeddedRegistry:
 
     Raises:
         InvalidArgumentError: the address is not loopback and there is none of users, client
-            certificates and `insecure_listen`; or `max_manifest_bytes` is out of range.
+            certificates and `insecure_listen`; or `port`, `max_manifest_bytes`, `page_entries` or
+            `max_uploads` is out of range.
     """
 
     def __init__(
@@ -93,10 +95,14 @@ class EmbeddedRegistry:
         faults: Faults | None = None,
     ) -> None:
         check_exposure(host, access=access, tls=tls, insecure_listen=insecure_listen)
-        if not 0 < max_manifest_bytes <= MAX_MANIFEST_BYTES:
-            raise InvalidArgumentError(
-                f"max_manifest_bytes={max_manifest_bytes} is not between 1 and {MAX_MANIFEST_BYTES}"
-            )
+        for name, value, least, most in (
+            ("port", port, 0, 65535),
+            ("max_manifest_bytes", max_manifest_bytes, 1, MAX_MANIFEST_BYTES),
+            ("page_entries", page_entries, 1, sys.maxsize),
+            ("max_uploads", max_uploads, 1, sys.maxsize),
+        ):
+            if not least <= value <= most:
+                raise InvalidArgumentError(f"{name}={value} is not between {least} and {most}")
         self._root = root
         self._address = host
         self._port = port

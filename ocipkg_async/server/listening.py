@@ -1,6 +1,7 @@
 """The socket side of the registry: addresses, and the connections that come in."""
 
 import asyncio  # sockets are accepted into its transports, which is what aiohttp serves
+import errno
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -95,9 +96,14 @@ async def _bind(sockets: ExitStack, host: str, port: int) -> list[socket.socket]
         failed = error
     if not listeners:
         assert failed is not None  # noqa: S101 - names without addresses are errors
+        # An address that is not here stays so on every port.
+        elsewhere = isinstance(failed, socket.gaierror) or failed.errno == errno.EADDRNOTAVAIL
+        reason = str(failed.strerror).partition(" (while ")[0]  # which repeats the address
         raise ConnectError(
-            f"cannot listen on {host}:{port}: {failed.strerror}",
-            hint="choose another port, or 0 for any free one",
+            f"cannot listen on {host}:{port}: {reason}",
+            hint="choose an address of this machine"
+            if elsewhere
+            else "choose another port, or 0 for any free one",
         ) from failed
     return listeners
 

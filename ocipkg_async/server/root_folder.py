@@ -56,7 +56,8 @@ async def _only_one(root: Path) -> AsyncIterator[None]:
 
 
 def _make_folder(root: Path | None, private: list[Path]) -> Path:
-    with storage_errors("make the registry's folder"):
+    what = "the registry's folder" if root is None else f"the registry's folder {root}"
+    with storage_errors(f"make {what}"):
         if root is None:
             private.append(Path(tempfile.mkdtemp(prefix="oci-registry-")).resolve())
             return private[0]
