@@ -18,6 +18,9 @@ from .ranges import ByteRange
 MAX_SESSIONS = 1000
 """Open uploads at once: each may have a file, and a client that forgets them must not fill the disk."""
 
+EMPTY_S = 10.0
+"""An upload that got no byte for so long may be given up for another one, when all places are taken."""
+
 
 @dataclass(slots=True, kw_only=True)
 class UploadSession:
@@ -105,7 +108,7 @@ class Sessions:
         Raises:
             RefusedError: 429, too many are open.
         """
-        if len(self._open) >= self._max:
+        if len(self._open) >= self._max and not self._give_up_an_empty_one():
             raise RefusedError(
                 429,
                 "TOOMANYREQUESTS",
@@ -122,6 +125,22 @@ class Sessions:
         )
         self._open[session_id] = session
         return session
+
+    def _give_up_an_empty_one(self) -> bool:
+        """Forget the upload without a byte that was unused for longest; whether there was one.
+
+        Else a client that opens uploads and sends nothing would keep all others out.
+        """
+        limit = self._clock() - EMPTY_S
+        empty = [
+            one
+            for one in self._open.values()
+            if not one.offset and one.used_s < limit and not one.busy.locked()
+        ]
+        if not empty:
+            return False
+        self.close(min(empty, key=lambda one: one.used_s))
+        return True
 
     def get(self, repository: str, session_id: str) -> UploadSession:
         """Return an open upload.

@@ -53,6 +53,24 @@ def test_c33_limit_of_open_sessions(sessions: Sessions) -> None:
     sessions.open("b", "sha256")
 
 
+def test_c33_upload_without_a_byte_gives_way_after_a_while(
+    sessions: Sessions, clock: Clock
+) -> None:
+    full, empty = sessions.open("a", "sha256"), sessions.open("a", "sha256")
+    full.digester.update(b"byte")
+    clock.now_s = 9
+    with pytest.raises(RefusedError):
+        sessions.open("b", "sha256")
+    clock.now_s = 11
+    new = sessions.open("b", "sha256")
+    assert empty.closed
+    assert sessions.get("a", full.id) is full
+    assert sessions.get("b", new.id) is new
+    with pytest.raises(RefusedError) as refused:
+        sessions.open("b", "sha256")
+    assert refused.value.status == 429
+
+
 async def test_c33_idle_session_expires_and_a_used_one_does_not(
     sessions: Sessions, clock: Clock
 ) -> None:
