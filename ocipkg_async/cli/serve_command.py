@@ -15,7 +15,7 @@ import click
 from ..content import run_in_thread
 from ..errors import InvalidArgumentError, storage_errors
 from ..server import Access, EmbeddedRegistry, OnRequest, TLSFiles
-from ..server.root_folder import LOCK
+from ..server.storage import LOCK
 from ..spec import image_layout
 from ..spec.reference import is_loopback
 from .collecting import Collecting

@@ -2,11 +2,10 @@
 
 from .access import Access
 from .application import OnRequest, RequestLog
-from .collecting import Collected
+from .connections import Limits, TLSFiles
 from .embedded import EmbeddedRegistry
 from .faults import Faults
-from .limits import Limits
-from .tls import TLSFiles
+from .storage import Collected
 
 __all__ = [
     "Access",

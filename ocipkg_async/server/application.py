@@ -12,10 +12,8 @@ from aiohttp.abc import AbstractStreamWriter
 
 from ..errors import OCIError
 from . import blobs, listings, manifests, uploads
-from .entrance import Entrance
-from .exposure import is_rebound
+from .access import USER, Entrance, is_rebound
 from .failures import JSON, RefusedError, error_body, from_error, path_unknown
-from .guard import USER
 from .injecting import Injector
 from .page import browse
 from .routes import Kind, Route, find_route

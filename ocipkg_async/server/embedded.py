@@ -13,21 +13,15 @@ import anyio
 from aiohttp import web
 
 from ..errors import ClosedError, InvalidArgumentError
-from .access import Access
+from .access import Access, check_exposure, entrance, exposed_passwords, only_address_protects
 from .application import Dispatcher, OnRequest, expectation
-from .collecting import GRACE_S, Collected, collect
-from .entrance import entrance
+from .connections import Limits, TLSFiles, listening, server_tls
 from .expiring import expiring
-from .exposure import check_exposure, exposed_passwords, only_address_protects
 from .faults import Faults
 from .injecting import Injector
-from .limits import Limits
-from .listening import listening
-from .repositories import Repositories
-from .root_folder import UPLOADS, root_folder
 from .service import MAX_MANIFEST_BYTES, MAX_PAGE_ENTRIES, Options, Service
 from .sessions import MAX_SESSIONS, Sessions
-from .tls import TLSFiles, server_tls
+from .storage import GRACE_S, UPLOADS, Collected, Repositories, collect, root_folder
 
 _log = logging.getLogger("ocipkg_async.server")
 

@@ -6,9 +6,9 @@ from ..spec import media_types
 from ..spec.decoding import encode_json
 from .failures import API_VERSION, JSON, RefusedError
 from .paging import Page, page_of, page_size
-from .referrers import page_of_referrers
 from .routes import Route
 from .service import Service, read_digest
+from .storage import page_of_referrers
 
 
 async def ping(_service: Service, _request: web.BaseRequest, _route: Route) -> web.Response:

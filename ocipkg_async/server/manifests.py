@@ -6,12 +6,12 @@ from aiohttp import web
 
 from ..spec import Digest, Index, Manifest
 from ..spec.reference import is_tag
+from .connections import Incoming
 from .documents import accept_document, missing, needed_blobs, needed_manifests
 from .failures import RefusedError, manifest_unknown, unsupported
-from .incoming import Incoming
-from .repository import Repository
 from .routes import Route
 from .service import Service, read_digest
+from .storage import Repository
 
 MAX_TAGS = 100
 """Tags in one push; more than ten are to be taken (D-80), and each is an edit of the index."""

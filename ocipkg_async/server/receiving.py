@@ -17,9 +17,8 @@ from ..content.reader import READ_BYTES
 from ..content.sources import FileSource
 from ..errors import single_error, storage_errors
 from ..spec import Digest, Digester
+from .connections import Incoming, Limits
 from .failures import RefusedError
-from .incoming import Incoming
-from .limits import Limits
 from .sessions import UploadSession
 
 GATHER_BYTES = 1 << 20

@@ -8,11 +8,10 @@ from ..content.reader import MAX_DOCUMENT_BYTES
 from ..errors import InvalidDigestError
 from ..spec import Digest
 from ..spec.digest import VERIFIABLE
+from .connections import Limits
 from .failures import digest_invalid
-from .limits import Limits
-from .manifest_cache import ManifestCache
-from .repositories import Repositories
 from .sessions import Sessions
+from .storage import ManifestCache, Repositories
 
 MAX_MANIFEST_BYTES = MAX_DOCUMENT_BYTES
 """What a layout keeps as a document; both sides should cope with 4 megabytes at least (D-78)."""

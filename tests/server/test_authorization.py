@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from ocipkg_async.server.authorization import Basic, Bearer, Unusable, parse_authorization
+from ocipkg_async.server.access.authorization import Basic, Bearer, Unusable, parse_authorization
 
 
 def header(pair: bytes) -> str:

@@ -14,7 +14,7 @@ import pytest
 from ocipkg_async.errors import ClosedError, IntegrityError, InvalidArgumentError
 from ocipkg_async.layout import Layout
 from ocipkg_async.server import EmbeddedRegistry
-from ocipkg_async.server.root_folder import UPLOADS
+from ocipkg_async.server.storage.root_folder import UPLOADS
 from ocipkg_async.spec import EMPTY, EMPTY_JSON, Digest, Index
 from ocipkg_async.spec.image_layout import blob_path
 from server.driving import REPOSITORY, Driver, blob_url, manifest, manifest_url, referrers_url

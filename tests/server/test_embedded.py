@@ -16,7 +16,7 @@ import pytest
 from ocipkg_async.errors import ClosedError, ConnectError, InvalidArgumentError, StorageError
 from ocipkg_async.layout import Layout
 from ocipkg_async.server import EmbeddedRegistry, RequestLog
-from ocipkg_async.server.root_folder import UPLOADS
+from ocipkg_async.server.storage.root_folder import UPLOADS
 from ocipkg_async.spec import Digest
 from server.driving import REPOSITORY, Driver, Start, blob_url, manifest_url
 

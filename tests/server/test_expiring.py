@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from ocipkg_async.server import EmbeddedRegistry, Limits
-from ocipkg_async.server.root_folder import UPLOADS
+from ocipkg_async.server.storage.root_folder import UPLOADS
 from ocipkg_async.spec import Digest
 from server.driving import REPOSITORY, Driver, Start, blob_url
 from server.lines import head, line, until

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ocipkg_async.server import Access
-from ocipkg_async.server.exposure import is_rebound
+from ocipkg_async.server.access.exposure import is_rebound
 from server.driving import Driver, Start
 
 # What Chromium sends under a foreign name by HTTP, whatever a script sets.

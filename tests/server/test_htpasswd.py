@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ocipkg_async.errors import InvalidArgumentError
-from ocipkg_async.server.htpasswd import parse_htpasswd
+from ocipkg_async.server.access.htpasswd import parse_htpasswd
 
 HASH = "$2y$04$QUIihW/LZOYJj2X6HzdE8ugSncWEZrFE3.BgGZlghYzVHyR2mdT9y"
 FILE = Path("/etc/registry/htpasswd")

@@ -24,7 +24,7 @@ from ocipkg_async.content.files import TEMP_PREFIX
 from ocipkg_async.errors import StorageError
 from ocipkg_async.layout import Layout
 from ocipkg_async.server import EmbeddedRegistry
-from ocipkg_async.server.root_folder import UPLOADS
+from ocipkg_async.server.storage.root_folder import UPLOADS
 from ocipkg_async.spec import EMPTY_JSON, Digest
 from server.driving import Driver
 from server.kill_steps import STEPS

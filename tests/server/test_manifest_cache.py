@@ -10,8 +10,8 @@ import pytest
 
 from ocipkg_async.content import BytesSource
 from ocipkg_async.layout import Layout
-from ocipkg_async.server.manifest_cache import ENTRY_BYTES, ManifestCache
-from ocipkg_async.server.repositories import Repositories
+from ocipkg_async.server.storage.manifest_cache import ENTRY_BYTES, ManifestCache
+from ocipkg_async.server.storage.repositories import Repositories
 from ocipkg_async.spec import Digest, Manifest, image_layout
 from server.driving import REPOSITORY, Driver, Start, manifest, manifest_url
 

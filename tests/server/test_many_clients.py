@@ -10,7 +10,7 @@ import pytest
 
 from ocipkg_async.layout import Layout
 from ocipkg_async.server import EmbeddedRegistry
-from ocipkg_async.server.root_folder import UPLOADS
+from ocipkg_async.server.storage.root_folder import UPLOADS
 from ocipkg_async.spec import Digest, Index
 from server.driving import REPOSITORY, Answer, Driver, blob_url, manifest, manifest_url
 

@@ -4,7 +4,7 @@ import pytest
 
 from ocipkg_async.errors import InvalidArgumentError
 from ocipkg_async.server import Access
-from ocipkg_async.server.permissions import (
+from ocipkg_async.server.access.permissions import (
     ANONYMOUS,
     Identity,
     allows,

@@ -2,7 +2,7 @@
 
 import tracemalloc
 
-from ocipkg_async.server.referrers import fallback_tag, merged, page_of_referrers
+from ocipkg_async.server.storage.referrers import fallback_tag, merged, page_of_referrers
 from ocipkg_async.spec import Descriptor, Digest, Index, Manifest, media_types, parse_document
 from server.driving import Driver, Start, manifest, manifest_url, referrers_url
 

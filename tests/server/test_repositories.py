@@ -14,7 +14,7 @@ import pytest
 from ocipkg_async.content import BytesSource
 from ocipkg_async.layout import Layout
 from ocipkg_async.server.failures import RefusedError
-from ocipkg_async.server.repositories import Repositories
+from ocipkg_async.server.storage.repositories import Repositories
 from ocipkg_async.spec import EMPTY, EMPTY_JSON, Digest, Index
 from ocipkg_async.spec.image_layout import blob_path
 from server.driving import (

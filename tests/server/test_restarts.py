@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from ocipkg_async.server import EmbeddedRegistry
-from ocipkg_async.server.root_folder import UPLOADS
+from ocipkg_async.server.storage.root_folder import UPLOADS
 from ocipkg_async.spec import Digest, Index
 from server.driving import REPOSITORY, Driver, blob_url, manifest_url, referrers_url
 

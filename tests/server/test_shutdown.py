@@ -17,7 +17,7 @@ from anyio import to_thread
 from cli.running import finish
 from cli.running import start as program
 from ocipkg_async.server import EmbeddedRegistry, TLSFiles
-from ocipkg_async.server.root_folder import UPLOADS
+from ocipkg_async.server.storage.root_folder import UPLOADS
 from ocipkg_async.spec import Digest
 from registries import Certificates
 from server.driving import REPOSITORY, Driver, blob_url, manifest_url

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from ocipkg_async.server import Faults, Limits, RequestLog, TLSFiles, sending
-from ocipkg_async.server.connection import EARLY_BYTES
+from ocipkg_async.server.connections.connection import EARLY_BYTES
 from ocipkg_async.spec import Digest
 from registries import Certificates
 from server.driving import REPOSITORY, Driver, Start, blob_url, manifest_url

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from ocipkg_async.server import Access, Limits
-from ocipkg_async.server.tokens import Grant, Pool, Tokens
+from ocipkg_async.server.access.tokens import Grant, Pool, Tokens
 from ocipkg_async.spec import Digest
 from ocipkg_async.transport.auth.scope import Scope
 from server.driving import REPOSITORY, Driver, Start, blob_url, manifest_url

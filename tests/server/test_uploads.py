@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from ocipkg_async.server import EmbeddedRegistry, receiving
-from ocipkg_async.server.root_folder import UPLOADS
+from ocipkg_async.server.storage.root_folder import UPLOADS
 from ocipkg_async.spec import Digest
 from server.driving import REPOSITORY, Driver, Start, blob_url
 

@@ -13,9 +13,9 @@ from ...spec import Descriptor, image_layout
 from ...spec.reference import is_tag
 from ..failures import RefusedError
 from ..paging import page_of
-from ..repository import Repository
 from ..routes import Route, check_repository
 from ..service import Service
+from ..storage import Repository
 from .commands import Address
 from .document import problem_page, repositories_page, repository_page
 from .style import POLICY

@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from .access import Access
-from .faults import Faults
+from ..connections import Limits
+from ..faults import Faults
+from ..watching import kept_fresh
 from .guard import Guard
-from .limits import Limits
+from .options import Access
 from .passwords import Passwords
 from .token_endpoint import TokenEndpoint
 from .tokens import Tokens
-from .watching import kept_fresh
 
 
 @dataclass(frozen=True, slots=True)

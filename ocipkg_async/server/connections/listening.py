@@ -10,7 +10,7 @@ from contextlib import ExitStack, asynccontextmanager
 import anyio
 from aiohttp import web
 
-from ..errors import ConnectError
+from ...errors import ConnectError
 from .connection import Connection, error_response
 from .limits import Limits
 

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..transport.auth.scope import Scope
+from ...transport.auth.scope import Scope
 
 MAX_KEPT = 20_000
 """Tokens and their scopes, together: a few hundred bytes each. Clients keep a token for each

@@ -4,10 +4,10 @@ import ipaddress
 import re
 from collections.abc import Mapping
 
-from ..errors import InvalidArgumentError
-from ..spec.reference import is_loopback
-from .access import Access
-from .tls import TLSFiles
+from ...errors import InvalidArgumentError
+from ...spec.reference import is_loopback
+from ..connections import TLSFiles
+from .options import Access
 
 
 def check_exposure(

@@ -14,10 +14,10 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
-from ..errors import InvalidArgumentError
-from .access import Access
-from .failures import RefusedError
+from ...errors import InvalidArgumentError
+from ..failures import RefusedError
 from .htpasswd import missing, parse_htpasswd
+from .options import Access
 
 WORKERS = 2
 """How many are computed at once; the other processors go on serving those who are known."""

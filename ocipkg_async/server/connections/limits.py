@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from ..errors import InvalidArgumentError
+from ...errors import InvalidArgumentError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

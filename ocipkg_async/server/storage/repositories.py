@@ -15,14 +15,14 @@ from pathlib import Path
 
 import anyio
 
-from ..content import run_in_thread
-from ..content.files import atomic_file, make_folder, remove_stale, write_all
-from ..errors import InvalidLayoutError, storage_errors
-from ..layout import Layout
-from ..layout.directory import Flush
-from ..spec import Index, image_layout
-from ..spec.reference import is_repository
-from .failures import name_invalid, name_unknown
+from ...content import run_in_thread
+from ...content.files import atomic_file, make_folder, remove_stale, write_all
+from ...errors import InvalidLayoutError, storage_errors
+from ...layout import Layout
+from ...layout.directory import Flush
+from ...spec import Index, image_layout
+from ...spec.reference import is_repository
+from ..failures import name_invalid, name_unknown
 from .repository import Repository
 
 LOOK_S = 1.0

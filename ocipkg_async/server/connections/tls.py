@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..content import run_in_thread
-from ..errors import InvalidArgumentError
-from .watching import kept_fresh
+from ...content import run_in_thread
+from ...errors import InvalidArgumentError
+from ..watching import kept_fresh
 
 _Connection = ssl.SSLObject | ssl.SSLSocket
 

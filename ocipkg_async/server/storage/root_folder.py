@@ -7,10 +7,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-from ..content import finish_in_thread, run_in_thread
-from ..content.files import make_folder
-from ..content.locks import file_lock
-from ..errors import StorageError, TimedOutError, storage_errors
+from ...content import finish_in_thread, run_in_thread
+from ...content.files import make_folder
+from ...content.locks import file_lock
+from ...errors import StorageError, TimedOutError, storage_errors
 
 UPLOADS = "_uploads"
 """Unfinished uploads, beside the repositories and in their file system; no repository has this name."""

@@ -2,9 +2,10 @@
 
 from aiohttp import web
 
-from .access import Access
+from ..faults import Faults
+from ..routes import Kind, Route
 from .authorization import Basic, Bearer, Credentials, parse_authorization
-from .faults import Faults
+from .options import Access
 from .passwords import Passwords
 from .permissions import (
     ANONYMOUS,
@@ -17,7 +18,6 @@ from .permissions import (
     unknown,
     within_token,
 )
-from .routes import Kind, Route
 from .tokens import Grant, Tokens
 
 USER = web.RequestKey("user", str)

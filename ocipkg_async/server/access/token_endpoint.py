@@ -6,20 +6,18 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
-from ..spec.decoding import encode_json
-from ..spec.reference import is_repository
-from ..transport.auth.scope import Scope, merge, parse_scopes
-from .access import Access
+from ...spec.decoding import encode_json
+from ...spec.reference import is_repository
+from ...transport.auth.scope import Scope, merge, parse_scopes
+from ..connections import Connection, Incoming, Limits
+from ..failures import JSON, RefusedError
+from ..faults import Faults
+from ..routes import Route
 from .authorization import Credentials, user_and_password
-from .connection import Connection
-from .failures import JSON, RefusedError
-from .faults import Faults
 from .guard import check_password, credentials_of
-from .incoming import Incoming
-from .limits import Limits
+from .options import Access
 from .passwords import Passwords
 from .permissions import basic_challenge, granted, unknown
-from .routes import Route
 from .tokens import Grant, Tokens
 
 MAX_FORM_BYTES = 64 << 10

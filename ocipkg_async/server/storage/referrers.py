@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from ..spec import Descriptor, Digest, Index
-from ..spec.decoding import encode_json
+from ...spec import Descriptor, Digest, Index
+from ...spec.decoding import encode_json
 
 MAX_PAGE_BYTES = 3 << 20
 """Longest page: clients read documents up to 4 MiB (S-02)."""

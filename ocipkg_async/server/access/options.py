@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from ..errors import InvalidArgumentError
+from ...errors import InvalidArgumentError
 from .authorization import Basic, user_and_password
 
 TOKEN_LIFETIME_S = 300.0

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from ..errors import InvalidArgumentError, OCIError
-from ..spec import Digest
+from ...errors import InvalidArgumentError, OCIError
+from ...spec import Digest
 from .repositories import Repositories
 
 GRACE_S = 3600.0

@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
-from .failures import JSON, error_body
+from ..failures import JSON, error_body
 from .limits import Limits
 
 EARLY_BYTES = 64 << 10

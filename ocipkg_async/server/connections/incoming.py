@@ -4,7 +4,7 @@ import anyio
 from aiohttp import ClientError, StreamReader
 from aiohttp.web import RequestPayloadError
 
-from .failures import RefusedError
+from ..failures import RefusedError
 from .limits import Limits
 
 

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from ..spec.reference import is_repository
-from ..transport.auth.scope import Scope, cover
-from .failures import API_VERSION, RefusedError
-from .routes import Kind, Route
+from ...spec.reference import is_repository
+from ...transport.auth.scope import Scope, cover
+from ..failures import API_VERSION, RefusedError
+from ..routes import Kind, Route
 
 REALM = "OCI registry"
 """What browsers show when they ask for a password."""

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import anyio
 
-from ..content import BytesSource, fetch_bytes, fetch_document, run_in_thread
-from ..errors import InvalidDocumentError, NotFoundError, storage_errors
-from ..layout import Layout
-from ..layout.blob_folder import renew
-from ..spec import Descriptor, Digest, Document, Index, image_layout, media_types
-from ..spec.decoding import encode_json
-from ..spec.reference import is_tag
-from .failures import blob_unknown, manifest_unknown, unsupported
-from .ranges import ByteRange
+from ...content import BytesSource, fetch_bytes, fetch_document, run_in_thread
+from ...errors import InvalidDocumentError, NotFoundError, storage_errors
+from ...layout import Layout
+from ...layout.blob_folder import renew
+from ...spec import Descriptor, Digest, Document, Index, image_layout, media_types
+from ...spec.decoding import encode_json
+from ...spec.reference import is_tag
+from ..failures import blob_unknown, manifest_unknown, unsupported
+from ..ranges import ByteRange
 from .referrers import MAX_PAGE_BYTES, fallback_tag, merged
 
 

@@ -8,9 +8,9 @@ named by their digest, and were verified when they were read.
 import time
 from typing import NamedTuple
 
-from ..content import run_in_thread
-from ..layout import Layout
-from ..spec import Descriptor, Digest, image_layout
+from ...content import run_in_thread
+from ...layout import Layout
+from ...spec import Descriptor, Digest, image_layout
 from .repository import Repository
 
 MAX_BYTES = 8 << 20

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from shlex import quote
 
-from ..errors import InvalidArgumentError
+from ...errors import InvalidArgumentError
 
 # Cost, salt of 128 bits, hash of 184 bits. The salt's last letter has four bits that are always 0.
 _BCRYPT = re.compile(r"\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")

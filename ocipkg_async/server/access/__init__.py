@@ -1,0 +1,8 @@
+"""Access control: who a request is from, and what they may do."""
+
+from .entrance import Entrance, entrance
+from .exposure import check_exposure, exposed_passwords
+from .guard import USER
+from .options import Access
+
+__all__ = ["USER", "Access", "Entrance", "check_exposure", "entrance", "exposed_passwords"]

@@ -1,0 +1,8 @@
+"""The socket side of the registry: connections, TLS, and what clients may take."""
+
+from .incoming import Incoming
+from .limits import Limits
+from .listening import listening
+from .tls import TLSFiles, server_tls
+
+__all__ = ["Incoming", "Limits", "TLSFiles", "listening", "server_tls"]
