@@ -26,7 +26,7 @@ SMALL_BYTES = 64 << 10
 """Up to this size a blob is read in the hop that opens it, and leaves in one write with its headers."""
 STEP_BYTES = 16 << 20
 """How much goes by sendfile in one hop to a worker thread."""
-STAY_MS = 2
+STAY_MS = 10
 """How long a worker thread waits for the socket: a fast client takes what is there in less."""
 PIECE_BYTES = 1 << 20
 """How much is read at once where there is no sendfile."""

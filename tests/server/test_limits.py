@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -18,7 +19,7 @@ from server.lines import code_of, head, line, status_of
 @pytest.mark.parametrize("value", [0, -1, float("nan")])
 def test_limit_that_allows_nothing_is_refused(field: str, value: float) -> None:
     with pytest.raises(InvalidArgumentError, match=field):
-        Limits(**{field: value})
+        replace(Limits(), **{field: value})
 
 
 @pytest.mark.parametrize(

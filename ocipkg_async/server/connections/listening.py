@@ -177,7 +177,7 @@ class _Connections:
 
     async def _welcome(self, connection: Connection, accepted: socket.socket) -> None:
         """Hand an accepted socket to its connection, after the TLS handshake."""
-        secure = {}
+        secure: dict[str, float] = {}  # limits of TLS may not be told where there is none
         if self._tls is not None:
             secure["ssl_handshake_timeout"] = self._limits.idle_s
             secure["ssl_shutdown_timeout"] = self._limits.stall_s
