@@ -6,7 +6,7 @@ import aiohttp
 import anyio
 import pytest
 
-from ocipkg_async.server import Faults, Limits
+from ocipkg_async.server import Faults, Limits, RequestLog
 from server.driving import REPOSITORY, Driver, Start, manifest_url
 from server.lines import code_of, head, line, status_of
 
@@ -198,8 +198,10 @@ async def test_unforeseen_failure_is_500_and_seen_by_the_operator(
             raise ArithmeticError("unforeseen")
         return False
 
-    driver = await start(faults=Faults(when=fail))
+    logs: list[RequestLog] = []
+    driver = await start(faults=Faults(when=fail), on_request=logs.append)
     assert await driver.code_of("/v2/") == (500, "UNKNOWN")
+    assert [log.status for log in logs] == [500]
     (record,) = caplog.records
     assert (record.name, record.levelname) == ("ocipkg_async.server", "ERROR")
     assert "GET /v2/" in record.getMessage()

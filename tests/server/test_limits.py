@@ -3,8 +3,8 @@
 import asyncio
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -17,9 +17,9 @@ from server.lines import code_of, head, line, status_of
 
 @pytest.mark.parametrize("field", ["connections", "line_bytes", "idle_s", "stall_s", "bytes_per_s"])
 @pytest.mark.parametrize("value", [0, -1, float("nan")])
-def test_limit_that_allows_nothing_is_refused(field: str, value: float) -> None:
+def test_limit_that_allows_nothing_is_refused(field: str, value: Any) -> None:
     with pytest.raises(InvalidArgumentError, match=field):
-        replace(Limits(), **{field: value})
+        Limits(**{field: value})
 
 
 @pytest.mark.parametrize(
