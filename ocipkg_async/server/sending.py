@@ -66,12 +66,12 @@ def _open(
 
 async def is_shown(layout: Layout, digest: Digest, *, root: Path) -> bool:
     """Whether a blob is there and would be sent, as `send_blob` says it; its time is renewed."""
-    try:
-        opened = await run_in_thread(lambda: _open(layout, digest, root, found=True))
-    except RefusedError:
-        return False
-    opened.file.close()
-    return True
+    with contextlib.ExitStack() as stack:
+        try:
+            await run_in_thread(lambda: _open(layout, digest, root, found=True, stack=stack))
+        except RefusedError:
+            return False
+        return True
 
 
 def _place(file: IO[bytes], path: Path) -> Path:

@@ -16,7 +16,7 @@ from anyio import to_thread
 
 from cli.running import finish
 from cli.running import start as program
-from ocipkg_async.server import EmbeddedRegistry, TLSFiles
+from ocipkg_async.server import EmbeddedRegistry, Faults, TLSFiles
 from ocipkg_async.server.storage.root_folder import UPLOADS
 from ocipkg_async.spec import Digest
 from registries import Certificates
@@ -25,6 +25,7 @@ from server.lines import PATIENCE_S, Line, head, line
 
 LARGE = os.urandom(1 << 16) * 256
 LENGTH = f"Content-Length: {len(LARGE)}"
+DELAYED = "/v2/delayed/tags/list"
 CHUNKED = "Transfer-Encoding: chunked"
 
 State = Callable[[Driver, Line], Awaitable[None]]
@@ -84,6 +85,10 @@ async def body_that_nobody_wants(_driver: Driver, one: Line) -> None:
     assert (await one.answer())[0] == 413
 
 
+async def delayed(_driver: Driver, one: Line) -> None:
+    await one.send(head("GET", DELAYED))
+
+
 async def unread_blob(driver: Driver, one: Line) -> None:
     await one.send(head("GET", blob_url(await driver.push_blob(LARGE))))
 
@@ -113,6 +118,7 @@ STATES: dict[str, State] = {
         broken_chunk,
         waiting_for_an_upload_in_use,
         body_that_nobody_wants,
+        delayed,
         unread_blob,
         unread_small_answers,
         disconnected_amidst_an_answer,
@@ -145,9 +151,16 @@ async def test_registry_ends_with_a_client(
 ) -> None:
     context = ssl.create_default_context(cafile=str(certificates.ca_file))
     before = asyncio.all_tasks()
+    warnings: list[str] = []
     async with AsyncExitStack() as clients:
         async with AsyncExitStack() as stack:
-            registry = EmbeddedRegistry(tmp_path, tls=tls, shutdown_timeout_s=0.1)
+            registry = EmbeddedRegistry(
+                tmp_path,
+                tls=tls,
+                faults=Faults(delay_s=60, when=lambda _, path: path == DELAYED),
+                shutdown_timeout_s=0.1,
+                on_warning=warnings.append,
+            )
             await stack.enter_async_context(registry)
             driver = await clients.enter_async_context(driven(registry, context))
             one = await clients.enter_async_context(line(driver, tls=context if tls else None))
@@ -157,6 +170,7 @@ async def test_registry_ends_with_a_client(
             with anyio.fail_after(PATIENCE_S):
                 await stack.aclose()
         assert of_the_registry(asyncio.all_tasks() - before) == set()
+        assert warnings == []
         await one.rest()
     # The folder is free for another one, and no upload is left in it.
     async with EmbeddedRegistry(tmp_path):

@@ -209,7 +209,7 @@ async def test_blob_that_is_read_slowly_arrives(
         await one.send(head("GET", path, "Connection: close"))
         received = b""
         for _ in range(50):
-            received += await one.some(1 << 16)
+            received += await one.some(1 << 14)
             await anyio.sleep(STALL_S / 40)
         assert len(logs) == 1  # it is still being sent
         received += await one.rest()
