@@ -87,7 +87,8 @@ def test_told_twice_it_still_removes_its_temporary_folder(
         host, port = url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port))) as slow:  # the end waits for it
             slow.sendall(
-                b"POST /v2/a/blobs/uploads/ HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"
+                b"POST /v2/a/blobs/uploads/?digest=sha256:%064d HTTP/1.1\r\nHost: a\r\n"
+                b"Content-Length: 9\r\n\r\n" % 0
             )
             assert get(url) == 200
             process.send_signal(number)

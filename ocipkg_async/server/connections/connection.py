@@ -17,17 +17,20 @@ from .limits import Limits
 EARLY_BYTES = 64 << 10
 """How much a client may send ahead of an answer that it waits for; aiohttp keeps it as requests."""
 UNSENT_BYTES = 128 << 10
-"""How much each layer keeps of an answer over TLS; a line of 16 KiB/s sends it in 8 s."""
+"""How much each layer keeps of an answer; a line of 16 KiB/s sends it in 8 s."""
 
 _log = logging.getLogger("ocipkg_async.server")
 
 
-def _keep_little(transport: asyncio.Transport) -> None:
-    """Let no layer keep much of an answer, so that a slow line is seen to go on."""
-    transport.set_write_buffer_limits(high=UNSENT_BYTES)
+def limit_unsent(transport: asyncio.Transport, size: int) -> None:
+    """Let the system keep no more of what it has not sent; 0 is as much as it likes.
+
+    It says that it can take more when a third of what it keeps has gone. That may be megabytes, for
+    which a slow line takes longer than it may stall.
+    """
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
         transport.get_extra_info("socket").setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES
+            socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, size
         )
 
 
@@ -96,8 +99,8 @@ class Connection(web.RequestHandler):
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's promise
         self._own_transport = transport
         self._socket = transport.get_extra_info("socket")
-        if transport.get_extra_info("sslcontext") is not None:
-            _keep_little(transport)
+        transport.set_write_buffer_limits(high=UNSENT_BYTES)
+        limit_unsent(transport, UNSENT_BYTES)
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:

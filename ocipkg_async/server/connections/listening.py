@@ -118,6 +118,7 @@ class _Connections:
         self._tls = tls
         self._warn = on_warning
         self._open: dict[Connection, asyncio.Task[None]] = {}
+        self._listeners: Sequence[socket.socket] = ()
         self._accepting: list[asyncio.Task[None]] = []
         self._left = anyio.Event()
         self._look_s = min(limits.idle_s, limits.stall_s) / LOOKS
@@ -141,6 +142,7 @@ class _Connections:
 
     def accept(self, listeners: Sequence[socket.socket], server: web.Server) -> None:
         """Begin to accept connections, and to look at them."""
+        self._listeners = listeners
         self._accepting = [
             asyncio.create_task(self._accept(listener, server)) for listener in listeners
         ]
@@ -229,6 +231,8 @@ class _Connections:
             task.cancel()
         try:
             await asyncio.wait(self._accepting)
+            for listener in self._listeners:
+                listener.close()  # whoever comes now is refused at once, not at the end
             for connection, welcome in list(self._open.items()):
                 welcome.cancel()  # a handshake is no request
                 connection.close_after_answer()
