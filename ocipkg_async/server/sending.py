@@ -19,6 +19,7 @@ from ..errors import storage_errors
 from ..layout import Layout
 from ..layout.blob_folder import renew
 from ..spec import Descriptor, Digest, media_types
+from .connections import UNSENT_BYTES, limit_unsent
 from .failures import RefusedError, blob_unknown
 from .ranges import ByteRange, requested_range
 
@@ -177,10 +178,13 @@ async def _send_on(
     Raises:
         ConnectionError: the client has gone, or takes nothing.
     """
+    if transport.is_closing():
+        raise ConnectionResetError("the client has gone")
     # The event loop lets nobody else wait for its own descriptor of the socket.
     socket = os.dup(transport.get_extra_info("socket").fileno())
     was_reading = transport.is_reading()
     transport.pause_reading()
+    limit_unsent(transport, 0)  # each step is seen here, and fewer are faster
     try:
         while part.length:
             with anyio.move_on_after(stall_s) as waiting:
@@ -199,8 +203,10 @@ async def _send_on(
         return part
     finally:
         os.close(socket)
-        if was_reading and not transport.is_closing():
-            transport.resume_reading()
+        if not transport.is_closing():
+            limit_unsent(transport, UNSENT_BYTES)
+            if was_reading:
+                transport.resume_reading()
 
 
 def _push(socket: int, file: IO[bytes], part: ByteRange) -> int | None:

@@ -99,8 +99,9 @@ class Connection(web.RequestHandler):
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's promise
         self._own_transport = transport
         self._socket = transport.get_extra_info("socket")
-        transport.set_write_buffer_limits(high=UNSENT_BYTES)
         limit_unsent(transport, UNSENT_BYTES)
+        if transport.get_extra_info("sslcontext") is not None:
+            transport.set_write_buffer_limits(high=UNSENT_BYTES)
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
