@@ -22,6 +22,7 @@ from .collecting import Collecting
 from .progress import say
 from .request_log import RequestLines, json_line, text_line
 from .session import Session, command
+from .text import printable
 
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - looked for, not used
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
@@ -131,7 +132,7 @@ async def serve(
             tls=tls,
             insecure_listen=insecure_listen,
             on_request=_log(session, stack),
-            on_warning=lambda text: say(f"warning: {text}"),
+            on_warning=lambda text: say(f"warning: {printable(text)}"),
         ) as registry:
             _announce(session, registry, folder, access=access, tls=tls)
             async with anyio.create_task_group() as group:

@@ -87,6 +87,7 @@ class Dispatcher:
         service: Service,
         *,
         on_request: OnRequest | None,
+        on_warning: Callable[[str], None],
         injector: Injector | None,
         entrance: Entrance | None,
         refuse_rebound: bool,
@@ -95,6 +96,7 @@ class Dispatcher:
         self._refuse_rebound = refuse_rebound
         self._entrance = entrance
         self._on_request = on_request
+        self._warn = on_warning
         self._injector = injector
         self._open: set[AbstractStreamWriter] = set()
         self._one_ended = anyio.Event()
@@ -146,8 +148,10 @@ class Dispatcher:
             refused = error
         except OCIError as error:
             refused = from_error(error)
+            if refused.status >= 500:
+                self._warn(f"{request.method} {request.raw_path} failed: {error}")
         except Exception:  # noqa: BLE001 - the client gets an answer, the operator a trace
-            _log.exception("%s %s failed", request.method, request.path)
+            _log.exception("%s %s failed", request.method, request.raw_path)
             refused = RefusedError(500, "UNKNOWN", "the registry failed; its log says how")
         if request.writer.output_size:
             return _break_off(request)

@@ -57,8 +57,8 @@ class EmbeddedRegistry:
         shutdown_timeout_s: how long requests in progress may go on at the end.
         on_request: called on the event loop with each answered request.
         on_warning: called on the event loop with what the registry's owner should know: passwords
-            that travel unencrypted, a changed file that cannot be used. None logs it
-            (``ocipkg_async.server``).
+            that travel unencrypted, a changed file that cannot be used, why a request was answered
+            with 500 or 507. None logs it (``ocipkg_async.server``).
         faults: what it does wrong, for tests; its attributes may be changed while it runs.
 
     Raises:
@@ -277,6 +277,7 @@ class EmbeddedRegistry:
         dispatcher = self._dispatcher = Dispatcher(
             service,
             on_request=self._on_request,
+            on_warning=self._warn,
             injector=injector,
             entrance=admitting,
             refuse_rebound=only_address_protects(self._address, access=self._access, tls=self._tls),

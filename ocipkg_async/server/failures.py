@@ -85,11 +85,16 @@ def unsupported(message: str) -> RefusedError:
 
 
 def from_error(error: OCIError) -> RefusedError:
-    """Return the answer for an error of a lower layer."""
+    """Return the answer for an error of a lower layer.
+
+    What is the registry's own trouble, 500 and above, is told without the paths of its files.
+    """
+    if isinstance(error, DiskFullError):
+        return RefusedError(507, "UNKNOWN", "the registry's disk is full")
     for kind, status, code in _BY_KIND:
         if isinstance(error, kind):
             return RefusedError(status, code, str(error))
-    return RefusedError(500, "UNKNOWN", str(error))
+    return RefusedError(500, "UNKNOWN", "the registry failed; its log says how")
 
 
 # The first that fits decides.
@@ -99,5 +104,4 @@ _BY_KIND: tuple[tuple[type[OCIError], int, str], ...] = (
     (UnsupportedError, 400, "UNSUPPORTED"),
     (AlreadyExistsError, 409, "DENIED"),
     (NotFoundError, 404, "MANIFEST_UNKNOWN"),
-    (DiskFullError, 507, "UNKNOWN"),
 )

@@ -61,10 +61,16 @@ async def test_repository_above_and_below_another(start: Start, tmp_path: Path) 
 async def test_folder_with_files_is_not_made_a_repository(start: Start, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("keep out")
-    driver = await start(tmp_path)
+    told: list[str] = []
+    driver = await start(tmp_path, on_warning=told.append)
     location = await driver.start("mine")
     answer = await driver("PUT", f"{location}?digest={Digest.of(b'x')}", data=b"x")
     assert answer.status == 500
+    # Where the files are is its owner's business alone.
+    assert str(tmp_path).encode() not in answer.body
+    (warning,) = told
+    assert warning.startswith(f"PUT {location}?")
+    assert str(tmp_path) in warning
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
 
 

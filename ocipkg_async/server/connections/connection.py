@@ -201,7 +201,7 @@ class Connection(web.RequestHandler):
             status, message = self._refusal(exc)
             _log.debug("%s sent no request: %s", request.remote, message)
         else:
-            _log.error("%s %s failed", request.method, request.path, exc_info=exc)
+            _log.error("%s %s failed", request.method, request.raw_path, exc_info=exc)
             message = "the registry failed"
         if request.writer.output_size > 0:
             raise ConnectionResetError("an answer had begun")
