@@ -20,8 +20,9 @@ PEERS_FIRST = {"PATH": os.pathsep.join([str(PEERS / "bin"), os.environ["PATH"]])
 # What the tests read beside the package; `tests_wheel` runs them away from the sources.
 TEST_INPUTS = ("pyproject.toml", "README.md", "CHANGELOG.md", "noxfile.py", ".ci", "tests")
 
-# Much of a test is waiting for a process or a time limit. A worker that has none left takes others'.
-PARALLEL = ("-n", "auto", "--dist", "worksteal")
+# Much of a test is waiting for a process or a time limit, so there is one worker more than processors.
+# A worker that has none left takes others'.
+PARALLEL = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal")
 
 GO_PEERS = {
     "oras": "oras.land/oras/cmd/oras@v1.3.6",

@@ -34,7 +34,7 @@ from server.zygote import Child, Zygote, driven
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no fork, nor SIGKILL")
 
-RANDOM_KILLS = 10 * KILLS
+RANDOM_KILLS = 5 * KILLS
 MANY = 100
 """More than these leave more than should be in memory."""
 WRITERS = 4
