@@ -252,20 +252,27 @@ def _options(host: str, tls: TLSFiles | None) -> str:
 async def _until_told(stack: ExitStack) -> None:
     """Return when the system asks the program to end, as service managers do, or its terminal goes.
 
-    Until `stack` ends, which is after the registry, it may ask again: ``timeout`` tells a process and
-    its group, and the second signal would break off the end of the registry.
+    It may ask again: ``timeout`` tells a process and its group, and the second signal would break off
+    the end of the registry, which is before that of `stack`, or of the interpreter.
     """
     numbers = [signal.SIGTERM]
     hang_up = getattr(signal, "SIGHUP", None)  # not on Windows
     if hang_up is not None and signal.getsignal(hang_up) is signal.SIG_DFL:  # else it is nohup's
         numbers.append(hang_up)
     try:
+        told = stack.enter_context(ExitStack())  # it ends after the receiver of signals
         signals = stack.enter_context(anyio.open_signal_receiver(*numbers))
     except NotImplementedError:  # Windows has no such signals
         await anyio.sleep_forever()
     else:
         async for _ in signals:
+            told.callback(_take_no_notice, numbers)
             return
+
+
+def _take_no_notice(numbers: list[signal.Signals]) -> None:
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
 
 
 COMMAND = serve
