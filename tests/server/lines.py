@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import anyio
@@ -87,6 +87,14 @@ def _length(answer: bytes) -> int:
         if field.startswith(b"content-length:"):
             return int(field.partition(b":")[2])
     return 0
+
+
+@contextlib.contextmanager
+def in_time() -> Iterator[None]:
+    """Fail if the block takes longer than anything does, even where it cannot be broken off."""
+    with anyio.move_on_after(PATIENCE_S) as scope:
+        yield
+    assert not scope.cancel_called
 
 
 async def until(happened: Callable[[], Awaitable[bool]] | Callable[[], bool]) -> None:

@@ -53,7 +53,7 @@ def test_c33_limit_of_open_sessions(sessions: Sessions) -> None:
     sessions.open("b", "sha256")
 
 
-def test_c33_upload_without_a_byte_gives_way_after_a_while(
+async def test_c33_upload_without_a_byte_gives_way_after_a_while(
     sessions: Sessions, clock: Clock
 ) -> None:
     full, empty = sessions.open("a", "sha256"), sessions.open("a", "sha256")

@@ -21,7 +21,7 @@ from ocipkg_async.server.storage.root_folder import UPLOADS
 from ocipkg_async.spec import Digest
 from registries import Certificates
 from server.driving import REPOSITORY, Driver, blob_url, manifest_url
-from server.lines import PATIENCE_S, Line, head, line
+from server.lines import PATIENCE_S, Line, head, in_time, line
 
 LARGE = os.urandom(1 << 16) * 256
 LENGTH = f"Content-Length: {len(LARGE)}"
@@ -98,6 +98,12 @@ async def unread_small_answers(driver: Driver, one: Line) -> None:
     await one.send(head("GET", path) * 400)
 
 
+async def deaf(driver: Driver, one: Line) -> None:
+    """All is answered, and TLS would be ended politely; nobody listens."""
+    path = blob_url(await driver.push_blob(LARGE[: 1 << 16]))
+    await one.send(head("GET", path) * 3)
+
+
 async def disconnected_amidst_an_answer(driver: Driver, one: Line) -> None:
     await unread_blob(driver, one)
     await one.some(1)
@@ -121,6 +127,7 @@ STATES: dict[str, State] = {
         delayed,
         unread_blob,
         unread_small_answers,
+        deaf,
         disconnected_amidst_an_answer,
     )
 }
@@ -167,7 +174,7 @@ async def test_registry_ends_with_a_client(
             await state(driver, one)
             await anyio.sleep(0.1)
             assert of_the_registry(asyncio.all_tasks() - before)
-            with anyio.fail_after(PATIENCE_S):
+            with in_time():
                 await stack.aclose()
         assert of_the_registry(asyncio.all_tasks() - before) == set()
         assert warnings == []
@@ -177,14 +184,38 @@ async def test_registry_ends_with_a_client(
         assert list((tmp_path / UPLOADS).iterdir()) == []
 
 
+async def test_registry_ends_with_a_client_that_does_not_end_tls(
+    certificates: Certificates,
+) -> None:
+    """Its last answer leaves, then the connection is closed, twice as it happens, and aborted."""
+    files = TLSFiles(certificate=certificates.server_cert_file, key=certificates.server_key_file)
+    context = ssl.create_default_context(cafile=str(certificates.ca_file))
+    warnings: list[str] = []
+    registry = EmbeddedRegistry(
+        tls=files,
+        faults=Faults(delay_s=0.2, when=lambda _, path: path == DELAYED),
+        shutdown_timeout_s=0.5,
+        on_warning=warnings.append,
+    )
+    async with AsyncExitStack() as clients:
+        with in_time():
+            async with registry:
+                driver = await clients.enter_async_context(driven(registry, context))
+                one = await clients.enter_async_context(line(driver, tls=context))
+                await deaf(driver, one)
+                await delayed(driver, one)
+                await anyio.sleep(0.1)
+    assert warnings == []
+
+
 @pytest.mark.parametrize("sent", [b"", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"])
 async def test_registry_ends_amidst_a_tls_handshake(
     certificates: Certificates, sent: bytes
 ) -> None:
     files = TLSFiles(certificate=certificates.server_cert_file, key=certificates.server_key_file)
     async with AsyncExitStack() as clients, aiohttp.ClientSession() as session:
-        with anyio.fail_after(PATIENCE_S):
-            async with EmbeddedRegistry(tls=files) as registry:
+        with in_time():
+            async with EmbeddedRegistry(tls=files, shutdown_timeout_s=60) as registry:
                 one = await clients.enter_async_context(line(Driver(session, registry.url)))
                 await one.send(sent)
                 await anyio.sleep(0.1)
@@ -194,7 +225,7 @@ async def test_registry_ends_amidst_a_tls_handshake(
 async def test_no_time_at_the_end_is_no_time() -> None:
     """Aiohttp takes 0 for as long as it takes."""
     async with AsyncExitStack() as clients, aiohttp.ClientSession() as session:
-        with anyio.fail_after(PATIENCE_S):
+        with in_time():
             async with EmbeddedRegistry(shutdown_timeout_s=0) as registry:
                 driver = Driver(session, registry.url)
                 for state in (half_a_chunk, half_a_manifest, unread_blob, idle):
@@ -243,7 +274,7 @@ async def test_registry_ends_when_its_task_is_cancelled(
             for _ in range(times):
                 task.cancel()
                 await anyio.sleep(0.05)
-            with anyio.fail_after(PATIENCE_S), pytest.raises(asyncio.CancelledError):
+            with in_time(), pytest.raises(asyncio.CancelledError):
                 await task
             assert of_the_registry(asyncio.all_tasks() - before) == set()
             await one.rest()

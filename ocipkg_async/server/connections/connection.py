@@ -215,4 +215,5 @@ class Connection(web.RequestHandler):
             return 414 if of_url else 431, f"{what} has more than {limit} bytes"
         if error.message.startswith("Too many headers"):
             return 431, f"there are more than {self._limits.headers} headers"
-        return 400, f"no HTTP request: {error.message.partition(chr(10))[0]}"
+        reason = error.message.splitlines()[0] if error.message else "it cannot be read"
+        return 400, f"no HTTP request: {reason}"
