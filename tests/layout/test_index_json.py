@@ -52,7 +52,7 @@ async def test_a_change_in_place_is_read_whole(layout: Layout) -> None:
         index(layout).write_bytes(whole[:cut])
 
         async def finish() -> None:
-            await anyio.sleep(0.05)
+            await anyio.sleep(0.01)
             index(layout).write_bytes(whole)
 
         async with anyio.create_task_group() as group:
