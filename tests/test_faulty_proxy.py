@@ -155,10 +155,9 @@ async def test_an_upload_of_unknown_length_goes_through_in_chunks(scene: Scene) 
 async def test_many_connections_are_counted(scene: Scene) -> None:
     await asyncio.gather(*(scene.get() for _ in range(5)))
     assert scene.proxy.most_open == 5
-    assert scene.proxy.busy == 0
     await scene.client.close()
     await scene.proxy.settle()
-    assert scene.proxy.open == 0
+    assert (scene.proxy.open, scene.proxy.busy) == (0, 0)
 
 
 @pytest.mark.parametrize(

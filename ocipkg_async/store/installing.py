@@ -78,7 +78,10 @@ async def install_manifest(
         if await run_in_thread(shelf.receipts.keeps_layers, manifest.digest):
             wishes = replace(wishes, keep_layers=True)
         here = await shelf.has_files(manifest, wishes.limits)
-        if not here:
+        if here:
+            # A process that is killed between its rename and the end leaves this.
+            await _clear(_workplace_path(shelf, key))
+        else:
             async with _workplace(shelf, key) as work:
                 here = await _from_other(shelf, manifest, key, work, wishes.limits)
                 if not here:
@@ -164,13 +167,17 @@ async def _from_other(
     return False
 
 
+def _workplace_path(shelf: Shelf, key: str) -> Path:
+    return shelf.packages / f"{TEMP_PREFIX}0-{key}"
+
+
 @asynccontextmanager
 async def _workplace(shelf: Shelf, key: str) -> AsyncIterator[Path]:
     """Make a folder to build in, where the lock on `key` keeps others out, and remove it.
 
     What a killed process left of the same content goes, too.
     """
-    path = shelf.packages / f"{TEMP_PREFIX}0-{key}"
+    path = _workplace_path(shelf, key)
 
     def make() -> None:
         remove_stale(shelf.packages, now_s=time.time())
@@ -183,7 +190,11 @@ async def _workplace(shelf: Shelf, key: str) -> AsyncIterator[Path]:
         await run_in_thread(make)
         yield path
     finally:
-        await finish_in_thread(partial(shutil.rmtree, path, ignore_errors=True))
+        await _clear(path)
+
+
+async def _clear(workplace: Path) -> None:
+    await finish_in_thread(partial(shutil.rmtree, workplace, ignore_errors=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

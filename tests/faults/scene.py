@@ -188,7 +188,7 @@ async def opened(
             chunk_bytes=chunk_bytes,
             stalls=any("stall" in name_of(fault) for fault in faults),
         )
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             await proxy.settle()
             await clean.settle()
             while asyncio.all_tasks() - before:  # noqa: ASYNC110 - no event tells

@@ -303,7 +303,7 @@ async def test_cancelling_at_any_stage_leaves_nothing(stage: str) -> None:
             await asyncio.sleep(0.05)
             group.cancel_scope.cancel()
         if stage not in {"wait", "host"}:  # there the connection is whole and kept
-            with anyio.fail_after(5):
+            with anyio.fail_after(20):
                 while not ended:  # noqa: ASYNC110
                     await asyncio.sleep(0.005)
         # The slot is free again.
@@ -325,7 +325,7 @@ async def test_leaving_the_transport_closes_its_connections() -> None:
         async with Transport() as transport:
             await transport.fetch(get(server), max_bytes=1)
             assert not ended
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             while not ended:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 
@@ -356,7 +356,7 @@ async def test_leaving_an_answer_unread_closes_its_connection() -> None:
     async with serve_raw(big) as server, Transport() as transport:
         async with transport.send(get(server)) as response:
             assert response.status == 200
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             while not ended:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 

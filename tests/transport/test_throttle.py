@@ -123,7 +123,7 @@ async def test_uploads_that_read_from_the_same_host_do_not_block_each_other() ->
         up.release()
         done.append(number)
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async with anyio.create_task_group() as group:
             for number in range(20):
                 group.start_soon(copy, number)
