@@ -5,7 +5,7 @@ import io
 import math
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -53,6 +53,14 @@ class BlobFolder:
     async def has(self, descriptor: Descriptor) -> bool:
         """Whether there is a blob of this digest and size; its time is renewed."""
         return await run_in_thread(partial(self._has, descriptor))
+
+    async def first_missing(self, descriptors: Iterable[Descriptor]) -> Descriptor | None:
+        """Return the first that is not there in its size; the times of those before are renewed."""
+
+        def look() -> Descriptor | None:
+            return next((one for one in descriptors if not self._has(one)), None)
+
+        return await run_in_thread(look)
 
     @asynccontextmanager
     async def fetch(self, descriptor: Descriptor) -> AsyncIterator[BlobReader]:

@@ -4,7 +4,7 @@ Blobs are written beside their final place and renamed; ``index.json`` is change
 that holds between processes, as it then is, and replaced by rename. Reading needs no lock.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -98,6 +98,10 @@ class Layout(IndexedStore):
         if not await self._blobs.has(descriptor):
             return False
         return not descriptor.is_document or await self._documents.is_listed(descriptor)
+
+    async def first_missing_blob(self, blobs: Iterable[Descriptor]) -> Descriptor | None:
+        """Return the first of some blobs, whatever they hold, that is not there in its size."""
+        return await self._blobs.first_missing(blobs)
 
     def fetch(self, descriptor: Descriptor) -> AbstractAsyncContextManager[BlobReader]:
         """Open content for reading, verified on the way.
@@ -287,12 +291,13 @@ class Layout(IndexedStore):
 
     async def _edit(self, edit: Callable[[Tree], Tree], *moved: str) -> None:
         """Edit the index; a document that loses a name is as young as one that was just pushed."""
-        async with self._index.locked():
-            before = await self.listing() if moved else Entries()
-            await self._index.change(edit)
-            losing = [one.digest for name in moved for one in before.by_name.get(name, ())]
-            if losing:
-                await run_in_thread(self._blobs.renew, *losing)
+
+        def renew(before: Entries) -> None:
+            self._blobs.renew(
+                *(one.digest for name in moved for one in before.by_name.get(name, ()))
+            )
+
+        await self._index.change_soon(edit, then=renew)
 
     def _check_writable(self) -> None:
         if not self._blobs.writable:

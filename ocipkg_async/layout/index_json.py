@@ -3,9 +3,10 @@
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -15,33 +16,40 @@ import anyio
 from ..content import run_in_thread
 from ..content.files import atomic_file, write_all
 from ..content.locks import file_lock
-from ..errors import InvalidLayoutError, LimitExceededError, storage_errors
+from ..errors import InvalidLayoutError, LimitExceededError, OCIError, storage_errors
 from ..spec.image_layout import INDEX
 from . import index_file, opening
 from .entries import Entries
+from .file_state import FileState, settled_state
 from .index_file import Tree
 
-# A file that was changed within one tick of the file system's clock shows no new time. Of a change
-# so young its bytes are compared, which is much faster than reading what they say.
-_TICK_S = 0.1
 # Some tools write into the file itself: what cannot be read just after a change may be half of it.
 _TRIES = 10
 _PAUSE_S = 0.02
 
-_State = tuple[int, int, int]
+Edit = Callable[[Tree], Tree]
 
 
 class _Known(NamedTuple):
     """What was read or written last.
 
-    `settled` says that every other content of the file would show in `state`.
+    Without `state` the file's bytes are compared, which is much faster than reading what they say.
     """
 
-    state: _State
-    settled: bool
+    state: FileState | None
     hash: bytes
     tree: Tree
     entries: Entries
+
+
+@dataclass(slots=True, eq=False)
+class _Wanted:
+    """An edit that a task waits for, and how it ended."""
+
+    edit: Edit
+    then: Callable[[Entries], object] = lambda _: None
+    done: bool = False
+    error: OCIError | None = None
 
 
 class IndexJson:
@@ -57,6 +65,7 @@ class IndexJson:
         self._durable = durable
         self._path = layout / INDEX
         self._turn = anyio.Lock()  # tasks of one process queue here instead of polling the lock
+        self._waiting: deque[_Wanted] = deque()
         self._known: _Known | None = None
 
     async def entries(self) -> Entries:
@@ -74,7 +83,7 @@ class IndexJson:
         async with self._turn, file_lock(self.layout / opening.LOCK):
             yield
 
-    async def change(self, edit: Callable[[Tree], Tree]) -> None:
+    async def change(self, edit: Edit) -> None:
         """Edit the file as it is now and replace it; the caller is inside `locked`.
 
         Raises:
@@ -82,13 +91,69 @@ class IndexJson:
             LimitExceededError: it would be larger than what is read; the file is as it was.
             DiskFullError, StorageError: the file system refused; the file is as it was.
         """
-        await run_in_thread(partial(self._change, edit))
+        await run_in_thread(lambda: self._change([_Wanted(edit)]))
 
-    def _change(self, edit: Callable[[Tree], Tree]) -> None:
+    async def change_soon(
+        self, edit: Edit, *, then: Callable[[Entries], object] = lambda _: None
+    ) -> None:
+        """Edit the file; what several tasks want at the same time is written at once.
+
+        Args:
+            edit: changes the index as it is then. It must have no effect but its result.
+            then: called in a worker thread with the entries of before, while the lock is still held.
+
+        Raises:
+            OCIError: what `edit` raised, or as `change`.
+        """
+        wanted = _Wanted(edit, then)
+        self._waiting.append(wanted)
+        try:
+            async with self._turn:
+                if not wanted.done:
+                    async with file_lock(self.layout / opening.LOCK):
+                        await run_in_thread(self._change_all)
+        except BaseException:
+            with contextlib.suppress(ValueError):  # it is taken
+                self._waiting.remove(wanted)
+            raise
+        if wanted.error is not None:
+            raise wanted.error
+
+    def _change_all(self) -> None:
+        """Do what all tasks want that wait; each is told how its own edit ended."""
+        taken: list[_Wanted] = []
+        with contextlib.suppress(IndexError):
+            while True:
+                taken.append(self._waiting.popleft())
+        try:
+            self._change_together(taken)
+        finally:
+            self._waiting.extend(one for one in taken if not one.done)
+
+    def _change_together(self, wanted: Sequence[_Wanted]) -> None:
+        try:
+            self._change(wanted)
+        except OCIError as error:
+            if len(wanted) > 1:
+                # One is refused for itself alone, not for what others want.
+                for one in wanted:
+                    self._change_together([one])
+                return
+            wanted[0].error = error
+        for one in wanted:
+            one.done = True
+
+    def _change(self, wanted: Sequence[_Wanted]) -> None:
         before = self._read()
-        after = edit(before.tree)
-        if after is before.tree:
-            return
+        after = before.tree
+        for one in wanted:
+            after = one.edit(after)
+        if after is not before.tree:
+            self._replace(before, after)
+        for one in wanted:
+            one.then(before.entries)
+
+    def _replace(self, before: _Known, after: Tree) -> None:
         after = index_file.ordered(after)
         data = index_file.encode(after)
         if len(data) > index_file.MAX_BYTES:
@@ -98,17 +163,14 @@ class IndexJson:
             )
         with atomic_file(self._path, durable=self._durable) as file:
             write_all(file, data)
-            state = _state(os.fstat(file.fileno()))
         entries = index_file.descriptors_after(after, before.tree, before.entries)
-        self._known = _Known(
-            state, settled=False, hash=_hash(data), tree=after, entries=Entries(entries)
-        )
+        self._known = _Known(None, hash=_hash(data), tree=after, entries=Entries(entries))
 
     def _read(self) -> _Known:
         with storage_errors(f"read {self._path}"):
             try:
                 known = self._known
-                if known and known.settled and known.state == _state(self._path.stat()):
+                if known and known.state and known.state == settled_state(self._path.stat()):
                     return known
                 return self._read_again(known)
             except FileNotFoundError as error:
@@ -118,7 +180,7 @@ class IndexJson:
         for _ in range(_TRIES):
             with contextlib.suppress(InvalidLayoutError):
                 return self._parse(known)
-            if _is_settled(self._path.stat()):
+            if settled_state(self._path.stat()):
                 break
             time.sleep(_PAUSE_S)
         return self._parse(known)
@@ -126,7 +188,6 @@ class IndexJson:
     def _parse(self, known: _Known | None) -> _Known:
         with opening.open_regular(self._path) as file:
             status = os.fstat(file.fileno())
-            settled = _is_settled(status)
             data = opening.read_all(file, max_bytes=index_file.MAX_BYTES, name=self._path)
         hashed = _hash(data)
         if known is not None and known.hash == hashed:
@@ -134,16 +195,8 @@ class IndexJson:
         else:
             tree = index_file.decode(data, where=str(self.layout))
             entries = Entries(index_file.descriptors(tree))
-        self._known = _Known(_state(status), settled, hashed, tree, entries)
+        self._known = _Known(settled_state(status), hashed, tree, entries)
         return self._known
-
-
-def _is_settled(status: os.stat_result) -> bool:
-    return time.time() - status.st_mtime > _TICK_S
-
-
-def _state(status: os.stat_result) -> _State:
-    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _hash(data: bytes) -> bytes:

@@ -27,6 +27,6 @@ async def delete(service: Service, _request: web.BaseRequest, route: Route) -> w
         raise unsupported("deleting is switched off")
     digest = read_digest(route.target)
     repository = await service.repositories.existing(route.repository)
-    async with repository.writing:
+    async with repository.writing.alone():
         await repository.delete_blob(digest)
     return web.Response(status=202)

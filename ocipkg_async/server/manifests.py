@@ -59,7 +59,7 @@ async def push(service: Service, request: web.BaseRequest, route: Route) -> web.
             raw, content_type=request.headers.get("Content-Type"), digest=digest
         )
         repository = await service.repositories.create(route.repository)
-        async with repository.writing:
+        async with repository.writing.shared():
             if not service.options.sparse:
                 await _check_references(repository, document)
             await repository.put(document, tags)
@@ -107,9 +107,9 @@ async def _body(service: Service, request: web.BaseRequest) -> bytes:
 
 
 async def _check_references(repository: Repository, document: Manifest | Index) -> None:
-    for needed in needed_blobs(document):
-        if not await repository.has_blob(needed):
-            raise missing(needed)
+    blob = await repository.layout.first_missing_blob(needed_blobs(document))
+    if blob is not None:
+        raise missing(blob)
     for needed in needed_manifests(document):
         if not await repository.has_manifest(needed):
             raise missing(needed)
@@ -121,7 +121,7 @@ async def delete(service: Service, _request: web.BaseRequest, route: Route) -> w
         raise unsupported("deleting is switched off")
     name = _selector(route.target)
     repository = await service.repositories.existing(route.repository)
-    async with repository.writing:
+    async with repository.writing.alone():
         if isinstance(name, Digest):
             await repository.delete_manifest(name)
         else:

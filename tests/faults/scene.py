@@ -24,9 +24,9 @@ LARGE_BYTES = 2 * (1 << 20) + 12_345
 """Many parts, and the last one not full."""
 SMALL_BYTES = 16 << 10
 SMALL_COUNT = 24
-SILENCE_S = 0.3
+SILENCE_S = 1.0
 """How long a connection is waited for where one stalls; elsewhere a busy machine has its time."""
-ANSWER_S = 1.0
+ANSWER_S = 2.0
 """How long an answer to an upload is waited for, there."""
 NET_S = 30.0
 """Nothing takes so long that does not hang."""

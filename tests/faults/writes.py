@@ -53,7 +53,7 @@ WRITES = [
     # The connection.
     Write(name="drop", faults=(CutUpload(at=CUT, when=TWICE),)),
     Write(name="reset", faults=(CutUpload(at=CUT, how="reset", when=TWICE),)),
-    Write(name="stall", faults=(CutUpload(at=CUT, how="stall", hold_s=2, when=PUT),)),
+    Write(name="stall", faults=(CutUpload(at=CUT, how="stall", hold_s=4, when=PUT),)),
     Write(name="answer to PUT lost", faults=(LoseAnswer(when=PUT),)),
     Write(name="answer to POST lost", faults=(LoseAnswer(when=POST),)),
     Write(

@@ -26,7 +26,7 @@ WHERE: dict[str, tuple[str, ...]] = {
     "poisoned store": (
         "test_after_a_failed_get_nothing_is_installed_and_the_next_one_works",
         "test_after_a_failed_load_nothing_is_installed_and_the_next_one_works",
-        "test_killed_anywhere_the_next_install_works",
+        "test_killed_at_each_change_the_next_install_works",
         "test_processes_install_while_one_prunes",
     ),
     "list ends at names with __": ("test_list_takes_any_package_and_any_tag",),

@@ -60,7 +60,7 @@ async def _collect(
         if repository is None:
             return Collected(repository=name)
         removed = await repository.layout.collect(
-            grace_s=grace_s, untagged=untagged, dry_run=dry_run, held=repository.writing
+            grace_s=grace_s, untagged=untagged, dry_run=dry_run, held=repository.writing.alone()
         )
     except OCIError as error:
         return Collected(repository=name, error=error)

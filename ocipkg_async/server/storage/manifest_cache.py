@@ -5,11 +5,11 @@ while ``index.json`` is the file that it was and the manifest's own file is ther
 named by their digest, and were verified when they were read.
 """
 
-import time
 from typing import NamedTuple
 
 from ...content import run_in_thread
 from ...layout import Layout
+from ...layout.file_state import FileState, settled_state
 from ...spec import Descriptor, Digest, image_layout
 from .repository import Repository
 
@@ -17,14 +17,10 @@ MAX_BYTES = 8 << 20
 """Some thousand manifests of common size, or two of the largest that are taken."""
 ENTRY_BYTES = 1 << 10
 """What an entry takes beside its manifest's bytes, roughly."""
-# A file that was changed twice within one tick of the file system's clock may look the same.
-_TICK_S = 0.1
-
-_State = tuple[int, int, int]
 
 
 class _Known(NamedTuple):
-    state: _State
+    state: FileState
     descriptor: Descriptor
     raw: bytes
 
@@ -32,7 +28,7 @@ class _Known(NamedTuple):
 class _Seen(NamedTuple):
     """How a layout looks now: the state of its index, if that tells it from any other, and a manifest."""
 
-    state: _State | None
+    state: FileState | None
     manifest: bool
 
 
@@ -102,8 +98,7 @@ def _look(layout: Layout, known: _Known | None) -> _Seen:
         status = (layout.path / image_layout.INDEX).stat()
     except OSError:
         return _Seen(None, manifest=False)
-    settled = time.time() - status.st_mtime > _TICK_S
     return _Seen(
-        (status.st_ino, status.st_mtime_ns, status.st_size) if settled else None,
+        settled_state(status),
         manifest=known is not None and layout.local_path(known.descriptor) is not None,
     )

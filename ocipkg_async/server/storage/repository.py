@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import anyio
-
 from ...content import BytesSource, fetch_bytes, fetch_document, run_in_thread
+from ...content.shared_lock import SharedLock
 from ...errors import InvalidDocumentError, NotFoundError, storage_errors
 from ...layout import Layout
 from ...layout.blob_folder import renew
@@ -22,13 +21,13 @@ class Repository:
     Attributes:
         name: its name.
         layout: where its content is.
-        writing: held by whoever checks what is there and then changes it.
+        writing: held by who checks what is there and then adds to it, shared; alone by who removes.
     """
 
     def __init__(self, name: str, layout: Layout) -> None:
         self.name = name
         self.layout = layout
-        self.writing = anyio.Lock()
+        self.writing = SharedLock()
 
     async def has_blob(self, descriptor: Descriptor) -> bool:
         """Whether there is a blob of this digest and size."""

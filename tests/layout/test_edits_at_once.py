@@ -1,0 +1,141 @@
+"""Edits of index.json that several tasks want at once: written together, refused each for itself."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from layout.samples import layer, manifest, push_image
+from ocipkg_async.content import BytesSource
+from ocipkg_async.content.locks import file_lock
+from ocipkg_async.errors import LimitExceededError, NotFoundError
+from ocipkg_async.layout import Layout
+from ocipkg_async.layout.opening import LOCK
+from ocipkg_async.spec.annotations import REF_NAME
+
+WAITING = 20
+
+
+@pytest.fixture
+async def layout(tmp_path: Path) -> Layout:
+    return await Layout.open(tmp_path / "layout", create=True, flush="none")
+
+
+@asynccontextmanager
+async def held_back(layout: Layout, *work: Coroutine[Any, Any, object]) -> AsyncIterator[Any]:
+    """Start some work that has to wait, as another process holds the layout until the block ends."""
+    async with file_lock(layout.path / LOCK):
+        tasks = [asyncio.create_task(one) for one in work]
+        await anyio.sleep(0.1)  # each is where it has to wait, or joins the others later
+        assert not any(task.done() for task in tasks)
+        yield tasks
+    await asyncio.wait(tasks)
+
+
+@pytest.fixture
+def replaced(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often a file of each name was put in its place."""
+    count: Counter[str] = Counter()
+    replace = Path.replace
+
+    def counting(self: Path, target: Path) -> Path:
+        count[target.name] += 1
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", counting)
+    return count
+
+
+async def test_what_waits_is_written_together(layout: Layout, replaced: Counter[str]) -> None:
+    images = [manifest(layer(f"{number}")[0]) for number in range(WAITING)]
+    async with held_back(
+        layout,
+        *(
+            layout.push_tagged(one.descriptor, BytesSource(one.raw), f"v{number:02}")
+            for number, one in enumerate(images)
+        ),
+    ) as tasks:
+        pass
+    for task in tasks:
+        task.result()
+    assert replaced["index.json"] < WAITING // 2
+    again = await Layout.open(layout.path)
+    assert await again.tags() == [f"v{number:02}" for number in range(WAITING)]
+    for number, one in enumerate(images):
+        assert await again.resolve(f"v{number:02}") == one.descriptor
+
+
+async def test_each_is_refused_for_itself(layout: Layout) -> None:
+    image = await push_image(layout)
+    await layout.tag(image.descriptor, "v0")
+    async with held_back(
+        layout,
+        layout.tag(image.descriptor, "v1"),
+        layout.untag("nothing"),
+        layout.tag(image.descriptor, "v2"),
+        layout.untag("v0"),
+        layout.untag("v0"),  # of two only one can
+    ) as tasks:
+        pass
+    errors = [type(task.exception()) for task in tasks]
+    assert errors[:3] == [type(None), NotFoundError, type(None)]
+    assert set(errors[3:]) == {type(None), NotFoundError}
+    assert await layout.tags() == ["v1", "v2"]
+
+
+async def test_one_that_is_too_large_keeps_no_other_out(layout: Layout) -> None:
+    image = await push_image(layout)
+    tree: dict[str, Any] = json.loads((layout.path / "index.json").read_text())
+    tree["manifests"][0]["annotations"] = {"text": "x" * ((20 << 20) - 2000)}
+    (layout.path / "index.json").write_text(json.dumps(tree))
+    async with held_back(
+        layout,
+        layout.tag(image.descriptor, "v1"),
+        layout.tag(image.descriptor, "v2" * 1000),
+        layout.tag(image.descriptor, "v3"),
+    ) as tasks:
+        pass
+    assert [type(task.exception()) for task in tasks] == [
+        type(None),
+        LimitExceededError,
+        type(None),
+    ]
+    assert await layout.tags() == ["v1", "v3"]
+
+
+@pytest.mark.parametrize("cancelled", [[0], [1], [0, 1], [1, 3], [0, 1, 2, 3]])
+async def test_who_gives_up_leaves_the_others(layout: Layout, cancelled: list[int]) -> None:
+    """The first one waits for the other process, and the rest for the first one."""
+    image = await push_image(layout)
+    async with held_back(
+        layout, *(layout.tag(image.descriptor, f"v{number}") for number in range(4))
+    ) as tasks:
+        for number in cancelled:
+            tasks[number].cancel()
+        await asyncio.wait([tasks[number] for number in cancelled])
+    assert [number for number in range(4) if tasks[number].cancelled()] == cancelled
+    rest = [f"v{number}" for number in range(4) if number not in cancelled]
+    assert await layout.tags() == rest
+    await layout.tag(image.descriptor, "v9")  # nothing is left of what was given up
+    assert await layout.tags() == [*rest, "v9"]
+
+
+async def test_a_broken_index_is_an_error_for_all_and_later_for_none(layout: Layout) -> None:
+    image = await push_image(layout)
+    whole = (layout.path / "index.json").read_bytes()
+    async with held_back(
+        layout, *(layout.tag(image.descriptor, f"v{number}") for number in range(3))
+    ) as tasks:
+        (layout.path / "index.json").unlink()
+    errors = [task.exception() for task in tasks]
+    assert all(isinstance(error, Exception) and "index.json" in str(error) for error in errors)
+    assert len(set(map(id, errors))) == 3
+    (layout.path / "index.json").write_bytes(whole)
+    await layout.tag(image.descriptor, "v1")
+    assert [entry.annotations for entry in await layout.entries()] == [{REF_NAME: "v1"}]
