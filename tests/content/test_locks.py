@@ -187,14 +187,15 @@ async def test_a_removed_lock_file_does_not_let_two_in(tmp_path: Path) -> None:
             async with file_lock(path):
                 entered.set()
 
-        async with file_lock(path):
-            group.start_soon(wait)
-            await anyio.sleep(0.02)
-            path.unlink()
-            # Whoever comes now makes a new file; the waiting one must end on the same.
-            async with file_lock(path, timeout_s=0):
-                await anyio.sleep(0.15)
-                assert not entered.is_set()
+        other = tmp_path / "other"
+        async with file_lock(other):
+            async with file_lock(path):
+                group.start_soon(wait)
+                await anyio.sleep(0.02)
+                # As if the file were removed, and another one came first and made a new file.
+                other.replace(path)
+            await anyio.sleep(0.15)  # the lock on the old file is free
+            assert not entered.is_set()
         with anyio.fail_after(60):
             await entered.wait()
 
