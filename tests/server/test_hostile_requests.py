@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import aiohttp
 import anyio
 import pytest
 
@@ -15,9 +14,6 @@ CHUNKED = "Transfer-Encoding: chunked"
 CLOSE = "Connection: close"
 SECOND = head("DELETE", manifest_url("v1"), CLOSE)
 """What a proxy took for the body of the request before it."""
-
-AIOHTTP = tuple(map(int, aiohttp.__version__.split(".")[:3]))
-malformed = pytest.mark.skipif(AIOHTTP < (3, 14, 4), reason="aiohttp itself fails of this URL")
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +63,6 @@ async def test_what_is_no_request_is_400_and_ends_the_connection(
     assert answer.count(b"HTTP/1.") == 1
 
 
-@malformed
 @pytest.mark.parametrize(
     ("method", "target"),
     [
