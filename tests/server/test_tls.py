@@ -3,6 +3,7 @@
 import os
 import ssl
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from cli.running import run
 from ocipkg_async.errors import InvalidArgumentError
-from ocipkg_async.server import Access, EmbeddedRegistry, TLSFiles, sending
+from ocipkg_async.server import Access, EmbeddedRegistry, Limits, TLSFiles, sending
 from registries import Certificates
 from server.driving import REPOSITORY, Driver, blob_url, manifest_url
 from server.login import USERS, KnownDriver, basic, challenge, until
@@ -74,7 +75,7 @@ async def test_challenge_leads_back_over_tls(files: TLSFiles, certificates: Cert
             assert parameters["realm"] == f"https://{registry.host}/token"
 
 
-async def test_older_tls_and_plain_http_are_refused(
+async def test_older_tls_is_refused(
     files: TLSFiles, certificates: Certificates, caplog: pytest.LogCaptureFixture
 ) -> None:
     old = trusting(certificates.ca_file)
@@ -82,14 +83,45 @@ async def test_older_tls_and_plain_http_are_refused(
         old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
     old.set_ciphers("ALL:@SECLEVEL=0")
     async with EmbeddedRegistry(tls=files) as registry:
-        for driver in (
-            over_tls(registry, old),
-            Driver(aiohttp.ClientSession(), f"http://{registry.host}"),
-        ):
-            async with driver.session:
-                with pytest.raises(aiohttp.ClientError):
-                    await driver("GET", "/v2/")
+        driver = over_tls(registry, old)
+        async with driver.session:
+            with pytest.raises(aiohttp.ClientError):
+                await driver("GET", "/v2/")
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("size", [0, 1000, 3_000_000])
+async def test_plain_http_is_told_to_come_over_tls(
+    files: TLSFiles, certificates: Certificates, caplog: pytest.LogCaptureFixture, size: int
+) -> None:
+    async with EmbeddedRegistry(tls=files) as registry:
+        driver = Driver(aiohttp.ClientSession(), f"http://{registry.host}")
+        async with driver.session:
+            answer = await driver("POST", f"/v2/{REPOSITORY}/blobs/uploads/", data=bytes(size))
+            assert answer.status == 400
+            assert "https" in answer.json["errors"][0]["message"]
+        driver = over_tls(registry, trusting(certificates.ca_file))
+        async with driver.session:
+            assert (await driver("GET", "/v2/")).status == 200
+    assert caplog.records == []
+
+
+async def test_silent_and_garbled_connections_keep_no_others_out(
+    files: TLSFiles, certificates: Certificates
+) -> None:
+    """Before TLS: who says nothing, who leaves at once, and who never stops, when places are few."""
+    limits = Limits(connections=2)
+    async with EmbeddedRegistry(tls=files, limits=limits) as registry, AsyncExitStack() as stack:
+        host, _, port = registry.host.rpartition(":")
+        for said in (b"", b"G", b"\x16", b"\x00\x01", b"GET / HTTP/1.1\r\n"):
+            stream = await anyio.connect_tcp(host, int(port))
+            stack.push_async_callback(stream.aclose)
+            await stream.send(said)
+        await (await anyio.connect_tcp(host, int(port))).aclose()
+        driver = over_tls(registry, trusting(certificates.ca_file))
+        async with driver.session:
+            with anyio.fail_after(60):
+                assert (await driver("GET", "/v2/")).status == 200
 
 
 async def test_clients_show_a_certificate_where_it_is_asked_for(

@@ -13,6 +13,7 @@ from aiohttp import web
 from ...errors import ConnectError
 from .connection import Connection, error_response
 from .limits import Limits
+from .plain_http import is_plain_http, refuse_plain_http
 
 READ_BUFFER_BYTES = 256 << 10
 """How much of a body may wait for the handler, some twice over: what the event loop receives at once.
@@ -179,12 +180,20 @@ class _Connections:
 
     async def _welcome(self, connection: Connection, accepted: socket.socket) -> None:
         """Hand an accepted socket to its connection, after the TLS handshake."""
+        loop = asyncio.get_running_loop()
         secure: dict[str, float] = {}  # limits of TLS may not be told where there is none
-        if self._tls is not None:
-            secure["ssl_handshake_timeout"] = self._limits.idle_s
-            secure["ssl_shutdown_timeout"] = self._limits.stall_s
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(
+            if self._tls is not None:
+                until_s = loop.time() + self._limits.idle_s
+                with anyio.fail_after(self._limits.idle_s):
+                    plain = await is_plain_http(accepted)
+                if plain:
+                    await refuse_plain_http(accepted)
+                    self._forget(connection)
+                    return
+                secure["ssl_handshake_timeout"] = max(until_s - loop.time(), 0.001)
+                secure["ssl_shutdown_timeout"] = self._limits.stall_s
+            await loop.connect_accepted_socket(
                 lambda: connection, accepted, ssl=self._tls, **secure
             )
         except OSError:
