@@ -127,6 +127,14 @@ async def test_file_is_read_again_when_it_changes(start: Start, file: Path) -> N
     assert await status(driver, *ALICE) == 401
     assert await status(driver, "alice", "new password") == 200
     assert (await holder("GET", "/v2/")).status == 401
+
+    file.write_text("")  # as htpasswd -D leaves it after the last user
+
+    async def nobody() -> bool:
+        return await status(driver, "bob", "builder") == 401
+
+    await until(nobody)
+    assert await status(driver, "alice", "new password") == 401
     assert len(warnings) == 2
 
 

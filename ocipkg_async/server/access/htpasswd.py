@@ -21,11 +21,11 @@ def parse_htpasswd(data: bytes, path: Path) -> dict[str, str]:
         path: its name, for errors; they never show what is in it.
 
     Returns:
-        bcrypt hashes by user name, at least one.
+        bcrypt hashes by user name.
 
     Raises:
-        InvalidArgumentError: there is no user, one that stands there twice, a line of another
-            form, or a hash that is not bcrypt.
+        InvalidArgumentError: there is a user who stands there twice, a line of another form, or a
+            hash that is not bcrypt.
     """
     found: dict[str, str] = {}
     for number, line in enumerate(data.split(b"\n"), start=1):
@@ -45,8 +45,6 @@ def parse_htpasswd(data: bytes, path: Path) -> dict[str, str]:
         if name in found:
             raise _broken(path, number, "names a user who is there already")
         found[name] = hashed
-    if not found:
-        raise InvalidArgumentError(f"no user is in the password file {path}", hint=_hint(path))
     return found
 
 
@@ -65,6 +63,11 @@ def _broken(path: Path, number: int, what: str) -> InvalidArgumentError:
 
 def _hint(path: Path) -> str:
     return f"set a user's password with: htpasswd -B {quote(str(path))} USER"
+
+
+def without_users(path: Path) -> InvalidArgumentError:
+    """Return the error for a password file that lets nobody in."""
+    return InvalidArgumentError(f"no user is in the password file {path}", hint=_hint(path))
 
 
 def missing(path: Path, reason: str) -> InvalidArgumentError:

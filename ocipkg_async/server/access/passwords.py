@@ -16,7 +16,7 @@ from anyio import to_thread
 
 from ...errors import InvalidArgumentError
 from ..failures import RefusedError
-from .htpasswd import missing, parse_htpasswd
+from .htpasswd import missing, parse_htpasswd, without_users
 from .options import Access
 
 WORKERS = 2
@@ -59,6 +59,8 @@ class Passwords:
     async def load(self) -> None:
         """Read the password file, if there is one, and forget what was known of the old one.
 
+        A registry does not start without a user; when the last one is removed, nobody is left.
+
         Raises:
             InvalidArgumentError: it cannot be used; the users stay as they are.
         """
@@ -69,8 +71,11 @@ class Passwords:
             raise InvalidArgumentError(
                 f"{both[0]!r} is a user of the password file {self._file} and of `users` as well"
             )
-        costs = Counter(hashed.split("$")[2] for hashed in hashes.values())
-        self._nobody = _NOBODY.format(cost=costs.most_common(1)[0][0])
+        if hashes:
+            costs = Counter(hashed.split("$")[2] for hashed in hashes.values())
+            self._nobody = _NOBODY.format(cost=costs.most_common(1)[0][0])
+        elif not self._nobody:
+            raise without_users(self._file)
         self._hashes = hashes
         self._right.clear()
 
