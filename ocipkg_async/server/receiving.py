@@ -6,6 +6,7 @@ the next is being received. Memory is bounded by `GATHER_BYTES` times three.
 
 import contextlib
 from collections.abc import Sequence
+from io import FileIO
 
 import anyio
 from aiohttp import StreamReader
@@ -121,11 +122,7 @@ async def _append_all(
 
 def _append(session: UploadSession, pieces: Sequence[bytes]) -> None:
     """Write and hash, piece by piece, so that file and digest agree after a full disk, too."""
-    mode = "r+b" if session.offset else "wb"
-    with (
-        storage_errors("store an upload"),
-        session.file.open(mode, buffering=0) as file,
-    ):
+    with storage_errors("store an upload"), _opened(session) as file:
         file.seek(session.offset)
         for piece in pieces:
             write_all(file, piece)
@@ -161,11 +158,16 @@ async def _hash_again(session: UploadSession, algorithm: str) -> Digest:
 
 def _cut(session: UploadSession) -> None:
     """Cut what a failed write left behind the last good byte; make the file of an empty blob."""
-    with (
-        storage_errors("store an upload"),
-        session.file.open("r+b" if session.offset else "wb", buffering=0) as file,
-    ):
+    with storage_errors("store an upload"), _opened(session) as file:
         file.truncate(session.offset)
+
+
+def _opened(session: UploadSession) -> FileIO:
+    if session.offset:
+        return session.file.open("r+b", buffering=0)
+    # It goes with the rest where somebody empties the registry's folder.
+    session.file.parent.mkdir(exist_ok=True)
+    return session.file.open("wb", buffering=0)
 
 
 async def discard(*sessions: UploadSession) -> None:

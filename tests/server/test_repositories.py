@@ -114,12 +114,18 @@ async def test_s04_path_escapes_are_refused(driver: Driver, path: str) -> None:
     assert b"schemaVersion" not in answer
 
 
-async def test_c31_repository_that_its_owner_removes_is_gone(start: Start, tmp_path: Path) -> None:
+@pytest.mark.parametrize("removed", ["a/b", "*"])
+async def test_c31_what_its_owner_removes_is_gone_and_can_be_pushed_again(
+    start: Start, tmp_path: Path, removed: str
+) -> None:
+    """One repository, or as ``rm -r root/*`` all that the shell shows."""
     driver = await start(tmp_path)
     for content in ("first", "second"):
         document = await driver.push_manifest("v1", "a/b", annotations={"n": content})
         await driver.expect_manifest("v1", document, "a/b")
-        shutil.rmtree(tmp_path / "a" / "b")
+        for path in tmp_path.glob(removed):
+            if path.is_dir():
+                shutil.rmtree(path)
         statuses = [200]
         while statuses[-1] != 404 and len(statuses) < 600:
             await anyio.sleep(0.05)
