@@ -193,7 +193,9 @@ async def test_damaged_manifest_is_healed_by_a_push_or_deleted(
     file = tmp_path / REPOSITORY / blob_path(document.digest)
     for damage in (b"", b"x" * document.size):
         file.write_bytes(damage)
-        assert (await driver("GET", manifest_url("v1"))).status == 500
+        answer = await driver("GET", manifest_url("v1"))
+        # What was read before may be in memory still.
+        assert answer.status == 500 or answer.body == document.raw
         assert (await driver.push_document(document)).status == 201
         await driver.expect_manifest("v1", document)
     file.write_bytes(b"")

@@ -20,6 +20,7 @@ from ocipkg_async.errors import (
 )
 from ocipkg_async.events import Event, Retrying
 from ocipkg_async.transport import Request, Response, RetryPolicy, Transport
+from server.lines import until
 from transport.servers import get, ok, quick, read_head, saying, serve, serve_raw, text
 
 
@@ -206,6 +207,7 @@ async def test_a_host_that_says_nothing_times_out(scheme: str) -> None:
         )
         with pytest.raises(TimedOutError, match="in time"):
             await transport.fetch(request, max_bytes=1)
+        await until(lambda: server.connections > 0)  # the system accepts before the server does
     assert server.connections == 1
 
 
