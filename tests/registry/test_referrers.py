@@ -21,6 +21,7 @@ from ocipkg_async.server import EmbeddedRegistry
 from ocipkg_async.spec import EMPTY, Descriptor, Digest, Index, Manifest, media_types
 from registries import RunningRegistry
 from registry.driving import ARTIFACT, opened, push_artifact, said, scripted, watched
+from server.lines import until
 from transport.servers import Answer, Seen, serve
 
 SUBJECT = Manifest.build(
@@ -305,6 +306,7 @@ async def test_d96_an_entry_that_another_client_removed_is_written_again() -> No
 
             async def interfere() -> None:
                 await wrote.wait()
+                await until(lambda: any(r.method == "PUT" and r.status == 201 for r in server.log))
                 await rival.push_tagged(theirs.descriptor, BytesSource(theirs.raw), tag)
                 server.faults.delay_s = 0
 
@@ -312,7 +314,8 @@ async def test_d96_an_entry_that_another_client_removed_is_written_again() -> No
                 if method == "PUT" and path.endswith(tag) and not wrote.is_set():
                     # From here on our own requests are slower than theirs.
                     wrote.set()
-                    server.faults.delay_s = 0.05
+                    server.log.clear()
+                    server.faults.delay_s = 1
                     return False
                 return not path.endswith(tag) or method == "GET"
 
