@@ -187,7 +187,8 @@ class IndexJson:
 
     def _parse(self, known: _Known | None) -> _Known:
         with opening.open_regular(self._path) as file:
-            status = os.fstat(file.fileno())
+            # Before it is read: what is changed while that lasts may look the same.
+            state = settled_state(os.fstat(file.fileno()))
             data = opening.read_all(file, max_bytes=index_file.MAX_BYTES, name=self._path)
         hashed = _hash(data)
         if known is not None and known.hash == hashed:
@@ -195,7 +196,7 @@ class IndexJson:
         else:
             tree = index_file.decode(data, where=str(self.layout))
             entries = Entries(index_file.descriptors(tree))
-        self._known = _Known(settled_state(status), hashed, tree, entries)
+        self._known = _Known(state, hashed, tree, entries)
         return self._known
 
 

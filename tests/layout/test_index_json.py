@@ -1,5 +1,6 @@
 """index.json while others change it, also in place; and looking up what it lists."""
 
+import io
 import json
 import os
 import re
@@ -78,6 +79,32 @@ async def test_a_change_that_looks_like_none_is_seen(layout: Layout) -> None:
         index(layout).write_bytes(re.sub(rb'"v[1-3]"', b'"%s"' % name, data))
         os.utime(index(layout), ns=(before.st_atime_ns, before.st_mtime_ns))
         assert await layout.tags() == [name.decode()]
+
+
+async def test_a_change_while_it_is_read_is_seen(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the same length, within the tick of the one before; and reading takes long."""
+    image = await push_image(layout)
+    await layout.tag(image.descriptor, "v1")
+    again = await Layout.open(layout.path)
+    now_s = index(layout).stat().st_mtime
+
+    class Slow(io.FileIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            nonlocal now_s
+            data = super().read(-1 if size is None else size)
+            if b'"v1"' in data:
+                before = index(layout).stat()
+                index(layout).write_bytes(data.replace(b'"v1"', b'"v2"'))
+                os.utime(index(layout), ns=(before.st_atime_ns, before.st_mtime_ns))
+                now_s += 1
+            return data
+
+    monkeypatch.setattr(time, "time", lambda: now_s)
+    monkeypatch.setattr(io, "FileIO", Slow)
+    assert await again.tags() == ["v1"]
+    assert await again.tags() == ["v2"]
 
 
 async def test_edits_keep_what_others_added_meanwhile(layout: Layout) -> None:
