@@ -4,7 +4,7 @@ Blobs are written beside their final place and renamed; ``index.json`` is change
 that holds between processes, as it then is, and replaced by rename. Reading needs no lock.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -20,10 +20,8 @@ from .blob_folder import BlobFolder
 from .collecting import Collection
 from .documents import children, read_document
 from .entries import Entries
-from .index_file import Tree
-from .index_json import IndexJson
+from .index_json import Edit, IndexJson
 from .lookup import IndexedStore
-from .sweeping import Problem
 
 Flush = Literal["all", "index", "none"]
 
@@ -268,34 +266,31 @@ class Layout(IndexedStore):
         self._check_writable()
         if self._shared:
             raise UnsupportedError("nothing is removed from a shared folder of blobs")
-        collection = Collection(self, self._index, self._blobs, untagged=untagged)
-        return await collection.run(
+        return await Collection(self, self._index, self._blobs, untagged=untagged).run(
             held or nullcontext(),
             older_than_s=grace_s,
             partials_older_than_s=grace_s if partials_grace_s is None else partials_grace_s,
             dry_run=dry_run,
         )
 
-    async def verify(self) -> list[Problem]:
+    async def verify(self) -> list[sweeping.Problem]:
         """Hash every blob again, and look for every piece that ``index.json`` needs."""
         blobs = await run_in_thread(partial(sweeping.list_blobs, self._blobs.path))
         return await sweeping.verify(self, blobs, await self.entries())
 
     async def _push_document(self, descriptor: Descriptor, source: Source, *named: str) -> None:
         document = await read_document(source, descriptor)
-        below = children(document)
         await self._blobs.write(descriptor.digest, document.raw)
         await self._edit(
-            lambda tree: index_file.with_document(tree, descriptor, below, named), *named
+            lambda tree: index_file.with_document(tree, descriptor, children(document), named),
+            *named,
         )
 
-    async def _edit(self, edit: Callable[[Tree], Tree], *moved: str) -> None:
+    async def _edit(self, edit: Edit, *moved: str) -> None:
         """Edit the index; a document that loses a name is as young as one that was just pushed."""
 
-        def renew(before: Entries) -> None:
-            self._blobs.renew(
-                *(one.digest for name in moved for one in before.by_name.get(name, ()))
-            )
+        def renew(was: Entries) -> None:
+            self._blobs.renew(*(one.digest for name in moved for one in was.by_name.get(name, ())))
 
         await self._index.change_soon(edit, then=renew)
 
