@@ -238,10 +238,24 @@ class BlobFolder:
         with storage_errors(f"write {path}"):
             if _holds(path, data):
                 renew(path)
+                if self._durable:
+                    # Who put it there may have been killed, or be about to flush it.
+                    _flush(path)
                 return
             make_folder(path.parent, durable=self._durable)
             with atomic_file(path, durable=self._durable) as file:
                 write_all(file, data)
+
+
+def _flush(path: Path) -> None:
+    """Flush a file that is there, and its name, to the disk; blocks.
+
+    Raises:
+        OSError: as the system says it.
+    """
+    with opening.open_regular(path) as file:
+        os.fsync(file.fileno())
+    sync_folder(path.parent)
 
 
 def _holds(path: Path, data: bytes) -> bool:

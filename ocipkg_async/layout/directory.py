@@ -76,7 +76,7 @@ class Layout(IndexedStore):
                 await run_in_thread(partial(opening.initialise, path))
         await run_in_thread(lambda: opening.check_layout(path, needs_marker=not read_only))
         folder = BlobFolder(blobs or path / BLOBS, writable=not read_only, durable=flush == "all")
-        index = IndexJson(path, durable=flush != "none")
+        index = IndexJson(path, durable=flush != "none", flushed=flush != "all")
         return cls(path, folder, index, shared=blobs is not None)
 
     async def listing(self) -> Entries:

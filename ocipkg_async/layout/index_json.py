@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -16,7 +17,7 @@ import anyio
 from ..content import run_in_thread
 from ..content.files import atomic_file, write_all
 from ..content.locks import file_lock
-from ..errors import InvalidLayoutError, LimitExceededError, OCIError, storage_errors
+from ..errors import InvalidLayoutError, LimitExceededError, OCIError, StorageError, storage_errors
 from ..spec.image_layout import INDEX
 from . import index_file, opening
 from .entries import Entries
@@ -59,10 +60,17 @@ class IndexJson:
         layout: the folder of the layout.
     """
 
-    def __init__(self, layout: Path, *, durable: bool) -> None:
-        """Take the folder of a layout; `durable` flushes each change to the disk."""
+    def __init__(self, layout: Path, *, durable: bool, flushed: bool) -> None:
+        """Take the folder of a layout.
+
+        Args:
+            layout: the folder.
+            durable: flush each change to the disk.
+            flushed: take what the file holds to be on the disk; a killed process may have left it.
+        """
         self.layout = layout
         self._durable = durable
+        self._flushed = flushed or not durable
         self._path = layout / INDEX
         self._turn = anyio.Lock()  # tasks of one process queue here instead of polling the lock
         self._waiting: deque[_Wanted] = deque()
@@ -133,6 +141,10 @@ class IndexJson:
     def _change_together(self, wanted: Sequence[_Wanted]) -> None:
         try:
             self._change(wanted)
+        except StorageError as error:
+            # The file may be in its place and not flushed: to try again would find nothing to do.
+            for one in wanted:
+                one.error = copy(error) if len(wanted) > 1 else error
         except OCIError as error:
             if len(wanted) > 1:
                 # One is refused for itself alone, not for what others want.
@@ -148,7 +160,7 @@ class IndexJson:
         after = before.tree
         for one in wanted:
             after = one.edit(after)
-        if after is not before.tree:
+        if after is not before.tree or not self._flushed:
             self._replace(before, after)
         for one in wanted:
             one.then(before.entries)
@@ -161,8 +173,10 @@ class IndexJson:
                 f"the {INDEX} of {self.layout} would be larger than {index_file.MAX_BYTES} bytes",
                 hint="remove tags and manifests that nobody needs",
             )
+        self._flushed = not self._durable
         with atomic_file(self._path, durable=self._durable) as file:
             write_all(file, data)
+        self._flushed = True
         entries = index_file.descriptors_after(after, before.tree, before.entries)
         self._known = _Known(None, hash=_hash(data), tree=after, entries=Entries(entries))
 

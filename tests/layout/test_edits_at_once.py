@@ -1,7 +1,9 @@
 """Edits of index.json that several tasks want at once: written together, refused each for itself."""
 
 import asyncio
+import errno
 import json
+import os
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -14,10 +16,11 @@ import pytest
 from layout.samples import layer, manifest, push_image
 from ocipkg_async.content import BytesSource
 from ocipkg_async.content.locks import file_lock
-from ocipkg_async.errors import LimitExceededError, NotFoundError
+from ocipkg_async.errors import LimitExceededError, NotFoundError, StorageError
 from ocipkg_async.layout import Layout
 from ocipkg_async.layout.opening import LOCK
 from ocipkg_async.spec.annotations import REF_NAME
+from ocipkg_async.spec.image_layout import blob_path
 
 WAITING = 20
 
@@ -139,3 +142,62 @@ async def test_a_broken_index_is_an_error_for_all_and_later_for_none(layout: Lay
     (layout.path / "index.json").write_bytes(whole)
     await layout.tag(image.descriptor, "v1")
     assert [entry.annotations for entry in await layout.entries()] == [{REF_NAME: "v1"}]
+
+
+class Disk:
+    """Flushes that are counted, and fail while `broken` is a file or folder that is flushed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.broken: Path | None = None
+        self.flushed: list[Path] = []
+        flush = os.fsync
+
+        def fsync(fd: int) -> None:
+            path = Path(f"/proc/self/fd/{fd}").readlink()
+            if path == self.broken:
+                raise OSError(errno.EIO, "broken")
+            flush(fd)
+            self.flushed.append(path)
+
+        monkeypatch.setattr(os, "fsync", fsync)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux's /proc")
+async def test_what_could_not_be_flushed_is_an_error_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is in its place by then, so whoever looks finds that all is done."""
+    layout = await Layout.open(tmp_path / "layout", create=True)
+    image = await push_image(layout)
+    await layout.tag(image.descriptor, "v0")
+    disk = Disk(monkeypatch)
+    async with held_back(
+        layout,
+        layout.untag("v0"),
+        *(layout.tag(image.descriptor, f"v{number}") for number in (1, 2, 3)),
+    ) as tasks:
+        disk.broken = layout.path
+    errors = [task.exception() for task in tasks]
+    assert [type(error) for error in errors] == [StorageError] * 4
+    assert len(set(map(id, errors))) == 4
+    with pytest.raises(StorageError):
+        await layout.tag(image.descriptor, "v1")
+    disk.broken, disk.flushed = None, []
+    await layout.tag(image.descriptor, "v1")
+    assert layout.path in disk.flushed
+    assert await layout.tags() == ["v1", "v2", "v3"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux's /proc")
+async def test_what_a_killed_process_may_not_have_flushed_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = await Layout.open(tmp_path / "layout", create=True, flush="all")
+    image = await push_image(layout)
+    await layout.tag(image.descriptor, "v1")
+    again = await Layout.open(layout.path, flush="all")
+    disk = Disk(monkeypatch)
+    await again.push_tagged(image.descriptor, BytesSource(image.raw), "v1")
+    file = layout.path / blob_path(image.digest)
+    assert {file, file.parent, layout.path} <= set(disk.flushed)
+    assert disk.flushed.index(file.parent) < disk.flushed.index(layout.path)
