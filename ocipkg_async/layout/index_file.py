@@ -62,7 +62,12 @@ def encode(tree: Tree) -> bytes:
 
     The bytes depend on the set of entries alone, not on the order in which they came.
     """
-    return json.dumps(ordered(tree), separators=(",", ":")).encode("ascii")
+    return dump(ordered(tree))
+
+
+def dump(tree: Tree) -> bytes:
+    """Serialise in the order that it has."""
+    return json.dumps(tree, separators=(",", ":")).encode("ascii")
 
 
 def descriptors(tree: Tree) -> list[Descriptor]:
@@ -84,16 +89,16 @@ def with_name(tree: Tree, descriptor: Descriptor, name: str) -> Tree:
     An untagged entry of the same digest takes the name; the document that had the name before
     stays, untagged if it has no other name. The same document under two names is two entries.
     """
-    entries = _entries(tree)
-    holders = [e for e in entries if name in _names(e)]
-    if [(e["digest"], _ref_name(e)) for e in holders] == [(descriptor.digest, name)]:
+    # Whoever waits to edit pays for each look at all entries: there may be some ten thousand.
+    entries, digest = _entries(tree), str(descriptor.digest)
+    holders = _holders(entries, name)
+    if [(e["digest"], _ref_name(e)) for e in holders] == [(digest, name)]:
         return tree
-    entries = _drop_name(entries, name)
-    untagged = next(
-        (e for e in entries if e["digest"] == descriptor.digest and not _names(e)), None
-    )
+    entries = _drop_name(entries, holders, name)
+    untagged = next((e for e in entries if e["digest"] == digest and not _names(e)), None)
     base = _bare(descriptor) if untagged is None else untagged
-    entries = [e for e in entries if e is not untagged]
+    if untagged is not None:
+        entries = [e for e in entries if e is not untagged]
     notes = {**_notes(base), annotations.REF_NAME: name}
     return _with(tree, [*entries, {**base, "annotations": notes}])
 
@@ -105,9 +110,10 @@ def without_name(tree: Tree, name: str) -> Tree:
         NotFoundError: no entry has exactly this name.
     """
     entries = _entries(tree)
-    if not any(name in _names(entry) for entry in entries):
+    holders = _holders(entries, name)
+    if not holders:
         raise NotFoundError(f"there is no tag {name!r} in this layout")
-    return _with(tree, _drop_name(entries, name))
+    return _with(tree, _drop_name(entries, holders, name))
 
 
 def with_document(
@@ -120,11 +126,13 @@ def with_document(
 
     Bare entries of its `children`, the manifests of an index, go: they are reachable through it.
     """
+    named = False
     for name in names:
-        tree = with_name(tree, descriptor, name)
-    below = set(children) - {descriptor.digest}
-    entries = [e for e in _entries(tree) if not (e["digest"] in below and _is_bare(e))]
-    if not any(e["digest"] == descriptor.digest for e in entries):
+        tree, named = with_name(tree, descriptor, name), True
+    entries, digest = _entries(tree), str(descriptor.digest)
+    if below := set(children) - {descriptor.digest}:
+        entries = [e for e in entries if not (e["digest"] in below and _is_bare(e))]
+    if not named and all(e["digest"] != digest for e in entries):
         entries.append(_bare(descriptor))
     return _with(tree, entries)
 
@@ -142,13 +150,25 @@ def without_digests(
     return tree
 
 
-def _drop_name(entries: list[Entry], name: str) -> list[Entry]:
-    kept = [entry for entry in entries if name not in _names(entry)]
-    for entry in entries:
-        if name in _names(entry):
-            stripped = _without_name(entry, name)
-            if _names(stripped) or all(e["digest"] != entry["digest"] for e in kept):
-                kept.append(stripped)
+def _holders(entries: list[Entry], name: str) -> list[Entry]:
+    one, other = _NAME_KEYS
+    return [
+        entry
+        for entry in entries
+        if (notes := entry.get("annotations"))
+        and (notes.get(one) == name or notes.get(other) == name)
+    ]
+
+
+def _drop_name(entries: list[Entry], holders: list[Entry], name: str) -> list[Entry]:
+    if not holders:
+        return entries
+    dropped = set(map(id, holders))
+    kept = [entry for entry in entries if id(entry) not in dropped]
+    for entry in holders:
+        stripped = _without_name(entry, name)
+        if _names(stripped) or all(e["digest"] != entry["digest"] for e in kept):
+            kept.append(stripped)
     return kept
 
 

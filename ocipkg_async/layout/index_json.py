@@ -167,7 +167,7 @@ class IndexJson:
 
     def _replace(self, before: _Known, after: Tree) -> None:
         after = index_file.ordered(after)
-        data = index_file.encode(after)
+        data = index_file.dump(after)
         if len(data) > index_file.MAX_BYTES:
             raise LimitExceededError(
                 f"the {INDEX} of {self.layout} would be larger than {index_file.MAX_BYTES} bytes",
