@@ -14,7 +14,7 @@ from typing import Any
 
 import peers
 
-TIME_LIMIT_S = 30
+TIME_LIMIT_S = 90
 
 _ARGUMENTS = (
     "--headless",

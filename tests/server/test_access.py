@@ -213,6 +213,7 @@ async def test_curl_sees_the_refusal_of_a_large_body(closed: Driver, tmp_path: P
     for extra in ("Expect: 100-continue", "Expect:"):
         command = [
             require("curl"), "-sS", "-o", "-", "-w", "%{http_code} %{size_upload}",
+            "--expect100-timeout", "60",  # after a second it would send the body all the same
             "-H", extra, "-T", str(file), closed.url + manifest_url("v1"),
         ]  # fmt: skip
         done = await anyio.run_process(command, check=False)

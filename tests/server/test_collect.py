@@ -18,6 +18,7 @@ from ocipkg_async.server.storage.root_folder import UPLOADS
 from ocipkg_async.spec import EMPTY, EMPTY_JSON, Digest, Index
 from ocipkg_async.spec.image_layout import blob_path
 from server.driving import REPOSITORY, Driver, blob_url, manifest, manifest_url, referrers_url
+from server.lines import until
 from server.zygote import driven
 
 LONG_AGO_S = 7200.0
@@ -258,9 +259,10 @@ async def test_pushes_are_not_disturbed(tmp_path: Path) -> None:
             answer = await driver.push_document(document, f"v{number}")
             assert answer.status == 201, answer
 
+        pushes = asyncio.gather(*map(push, range(8)))
+        await until(lambda: found > 0)  # else all might be gone before anybody asks
         async with collecting(registry):
-            await asyncio.gather(*map(push, range(8)))
-        assert found
+            await pushes
         for number in range(8):
             assert (await driver("GET", manifest_url(f"v{number}"))).status == 200
     assert await (await Layout.open(tmp_path / REPOSITORY, read_only=True)).verify() == []

@@ -19,6 +19,7 @@ from ocipkg_async.server import EmbeddedRegistry, RequestLog
 from ocipkg_async.server.storage.root_folder import UPLOADS
 from ocipkg_async.spec import Digest
 from server.driving import REPOSITORY, Driver, Start, blob_url, manifest_url
+from server.lines import until
 
 
 async def test_c30_free_port_and_addresses() -> None:
@@ -127,7 +128,7 @@ def test_c30_no_thread_or_task_is_left() -> None:
     assert asyncio.run(run()) == set()
     left = set(threading.enumerate()) - threads
     for thread in left:
-        thread.join(10)  # told to end when the loop ended, it may still be on its way
+        thread.join(60)  # told to end when the loop ended, it may still be on its way
     assert not any(thread.is_alive() for thread in left)
 
 
@@ -195,10 +196,7 @@ async def test_client_that_goes_away_is_logged_quietly(
     digest = await driver.push_blob(os.urandom(16_000_000))
     async with driver.session.get(driver.url + blob_url(digest)) as answer:
         answer.close()
-    for _ in range(500):
-        if len(logs) == 3:
-            break
-        await asyncio.sleep(0.01)
+    await until(lambda: len(logs) == 3)
     assert (logs[2].method, logs[2].status) == ("GET", 499)
     assert (await driver("GET", "/v2/")).status == 200
     assert caplog.records == []
@@ -232,11 +230,7 @@ async def test_killed_during_a_put_leaves_a_layout_that_opens(
         head = f"PUT {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 12000000\r\n\r\n"
         writer.write(head.encode() + b"x" * 6_000_000)
         await writer.drain()
-        for _ in range(1000):
-            if any(file.stat().st_size for file in (tmp_path / UPLOADS).iterdir()):
-                break
-            await asyncio.sleep(0.01)
-        assert any(file.stat().st_size for file in (tmp_path / UPLOADS).iterdir())
+        await until(lambda: any(one.stat().st_size for one in (tmp_path / UPLOADS).iterdir()))
         process.send_signal(signal.SIGKILL)
         process.wait()
         writer.close()

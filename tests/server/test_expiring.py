@@ -20,19 +20,21 @@ from server.lines import head, line, until
 async def test_idle_upload_goes_without_another_one(start: Start, tmp_path: Path) -> None:
     driver = await start(tmp_path, limits=Limits(upload_idle_s=0.2))
     location = await driver.start()
-    assert (await driver("PATCH", location, data=b"data")).status == 202
+    while (await driver("PATCH", location, data=b"data")).status != 202:
+        location = await driver.start()  # on a busy machine it may be gone already
     await until(lambda: not list((tmp_path / UPLOADS).iterdir()))
     assert await driver.code_of(location) == (404, "BLOB_UPLOAD_UNKNOWN")
-    await driver.push_blob(b"data")
+    single = f"/v2/{REPOSITORY}/blobs/uploads/?digest={Digest.of(b'data')}"
+    assert (await driver("POST", single, data=b"data")).status == 201
 
 
 async def test_upload_that_takes_longer_than_it_may_be_idle_goes_on(start: Start) -> None:
     """The time begins at the end of a request, also for the one that comes next."""
-    driver = await start(limits=Limits(upload_idle_s=1))
+    driver = await start(limits=Limits(upload_idle_s=2))
     location = await driver.start()
     async with line(driver) as one:
         await one.send(head("PATCH", location, "Content-Length: 4") + b"da")
-        await anyio.sleep(1.5)
+        await anyio.sleep(3)
         await one.send(b"ta")
         assert (await one.answer())[0] == 202
     await anyio.sleep(0.5)
@@ -55,7 +57,8 @@ async def test_broken_uploads_and_downloads_hold_nothing(start: Start, tmp_path:
             await up.send(head("POST", single, f"Content-Length: {9 << 20}") + bytes(3 << 20))
             await down.send(head("GET", blob_url(digest)))
             await down.some(1)
-    await until(lambda: descriptors() == before and not list((tmp_path / UPLOADS).iterdir()))
+    # Fewer, where meanwhile a connection of a fixture that lives longer has ended.
+    await until(lambda: descriptors() <= before and not list((tmp_path / UPLOADS).iterdir()))
 
 
 _SERVE = """
@@ -105,7 +108,7 @@ async def test_full_disk_is_507_and_the_upload_goes_on_when_there_is_room(
 async def test_upload_that_cannot_be_removed_is_told_and_the_others_go(tmp_path: Path) -> None:
     """Removing fails where a folder has taken the place of the file."""
     warnings: list[str] = []
-    limits = Limits(upload_idle_s=0.2)
+    limits = Limits(upload_idle_s=2)  # until then the folder is there, on a busy machine too
     registry = EmbeddedRegistry(tmp_path, limits=limits, on_warning=warnings.append)
     async with registry, aiohttp.ClientSession() as session:
         driver = Driver(session, registry.url)

@@ -10,9 +10,9 @@ import anyio
 import pytest
 
 from ocipkg_async.errors import InvalidArgumentError
-from ocipkg_async.server import Access, Limits
+from ocipkg_async.server import Access, Faults, Limits
 from server.driving import Driver, Start, manifest, manifest_url
-from server.lines import code_of, head, line, status_of
+from server.lines import PATIENCE_S, code_of, head, line, status_of, until
 
 
 @pytest.mark.parametrize("field", ["connections", "line_bytes", "idle_s", "stall_s", "bytes_per_s"])
@@ -81,21 +81,29 @@ async def test_d80_as_many_tags_as_are_taken_fit(driver: Driver) -> None:
 
 
 async def test_connection_beyond_the_limit_waits_for_another_to_end(start: Start) -> None:
-    driver = await start(limits=Limits(connections=2, stall_s=60))
-    location = await driver.start()
+    asked: set[str] = set()
+
+    def note(_method: str, path: str) -> bool:
+        asked.add(path)
+        return False
+
+    driver = await start(limits=Limits(connections=2, stall_s=60), faults=Faults(when=note))
+    locations = [await driver.start(), await driver.start()]
     await driver.session.close()
-    upload = head("PATCH", location, "Content-Length: 2")
-    async with line(driver) as one, line(driver) as two, line(driver) as three:
-        for busy in (one, two):
-            await busy.send(upload)
-        await three.send(head("GET", "/v2/"))
-        with anyio.move_on_after(0.5) as waiting:
-            await three.answer()
-        assert waiting.cancelled_caught
-        await two.send(b"xx")
-        await one.send(b"xx")
-        two.end()
-        assert (await three.answer())[0] == 200
+    async with line(driver) as one, line(driver) as two:
+        for busy, location in zip((one, two), locations, strict=True):
+            await busy.send(head("PATCH", location, "Content-Length: 2"))
+        # Before that they are idle, and after a second would have to give way.
+        await until(lambda: asked.issuperset(locations))
+        async with line(driver) as three:
+            await three.send(head("GET", "/v2/"))
+            with anyio.move_on_after(0.5) as waiting:
+                await three.answer()
+            assert waiting.cancelled_caught
+            await two.send(b"xx")
+            await one.send(b"xx")
+            two.end()
+            assert (await three.answer())[0] == 200
 
 
 async def test_connection_beyond_the_limit_takes_the_place_of_an_idle_one(start: Start) -> None:
@@ -129,7 +137,7 @@ async def test_token_forms_of_nobody_known_keep_no_places(start: Start) -> None:
         for waited in (one, two):
             async with line(driver) as new:
                 await new.send(head("GET", "/v2/"))
-                with anyio.fail_after(10):
+                with anyio.fail_after(PATIENCE_S):
                     assert (await new.answer())[0] == 401
                     assert await waited.rest() == b""
                 await anyio.sleep(1.1)

@@ -21,7 +21,7 @@ from ocipkg_async.server.storage.root_folder import UPLOADS
 from ocipkg_async.spec import Digest
 from registries import Certificates
 from server.driving import REPOSITORY, Driver, blob_url, manifest_url
-from server.lines import PATIENCE_S, Line, head, in_time, line
+from server.lines import PATIENCE_S, Line, head, in_time, line, until
 
 LARGE = os.urandom(1 << 16) * 256
 LENGTH = f"Content-Length: {len(LARGE)}"
@@ -276,14 +276,21 @@ async def test_registry_ends_when_its_task_is_cancelled(
 async def test_request_in_progress_may_end(tmp_path: Path) -> None:
     """One that does within the time is answered as ever."""
     data = os.urandom(1000)
-    registry = EmbeddedRegistry(tmp_path, shutdown_timeout_s=PATIENCE_S)
+    asked: list[str] = []
+
+    def note(method: str, _path: str) -> bool:
+        asked.append(method)
+        return False
+
+    faults = Faults(when=note)
+    registry = EmbeddedRegistry(tmp_path, faults=faults, shutdown_timeout_s=PATIENCE_S)
     async with AsyncExitStack() as clients, registry:
         session = await clients.enter_async_context(aiohttp.ClientSession())
         driver = Driver(session, registry.url)
         one = await clients.enter_async_context(line(driver))
         path = f"{await driver.start()}?digest={Digest.of(data)}"
         await one.send(head("PUT", path, f"Content-Length: {len(data)}") + data[:500])
-        await anyio.sleep(0.1)
+        await until(lambda: "PUT" in asked)  # it is in progress from then on
         group = await clients.enter_async_context(anyio.create_task_group())
 
         async def finish() -> None:

@@ -11,6 +11,7 @@ from ocipkg_async.server import EmbeddedRegistry, receiving
 from ocipkg_async.server.storage.root_folder import UPLOADS
 from ocipkg_async.spec import Digest
 from server.driving import REPOSITORY, Driver, Start, blob_url
+from server.lines import until
 
 OCTETS = {"Content-Type": "application/octet-stream"}
 ALGORITHMS = pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
@@ -263,12 +264,14 @@ async def test_what_arrived_of_a_long_body_is_kept(driver: Driver) -> None:
     location = await driver.start()
     await break_off(driver, driver.url + location, "PATCH", data, 2 * len(data))
     have = 0
-    for _ in range(1000):
+
+    async def most_arrived() -> bool:
+        nonlocal have
         have = int((await driver("GET", location)).headers["Range"].removeprefix("0-")) + 1
-        if have >= 2 * receiving.GATHER_BYTES:
-            break
-        await asyncio.sleep(0.01)
-    assert 2 * receiving.GATHER_BYTES <= have <= len(data)
+        return have >= 2 * receiving.GATHER_BYTES
+
+    await until(most_arrived)
+    assert have <= len(data)
 
 
 async def test_interrupted_single_post_leaves_nothing(
@@ -277,11 +280,7 @@ async def test_interrupted_single_post_leaves_nothing(
     digest = Digest.of(b"0123456789")
     url = f"{driver.url}/v2/{REPOSITORY}/blobs/uploads/?digest={digest}"
     await break_off(driver, url, "POST", b"01234", 10)
-    for _ in range(500):
-        if not files_below_uploads(embedded):
-            break
-        await asyncio.sleep(0.01)
-    assert files_below_uploads(embedded) == []
+    await until(lambda: not files_below_uploads(embedded))
     assert (await driver("GET", blob_url(digest))).status == 404
 
 
