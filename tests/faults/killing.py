@@ -200,7 +200,8 @@ class Server:
     """A server process on loopback, found by its port.
 
     A handler may go on for a while when its connection was reset, and writes and logs until it ends.
-    Then it lets go of its socket. Take this while nobody is connected.
+    Then it lets go of its socket. Take this when all have gone who were connected: it waits until
+    the server has noticed.
 
     Args:
         host: host and port.
@@ -208,8 +209,16 @@ class Server:
 
     def __init__(self, host: str) -> None:
         port = f"{int(host.rpartition(':')[2]):04X}"
-        lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
-        (inode,) = (w[9] for w in lines if w[1].endswith(f":{port}") and w[3] == "0A")
+
+        def own() -> list[tuple[str, str]]:
+            """State and inode of its sockets, but for those that only the kernel still knows."""
+            lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+            found = ((w[3], w[9]) for w in lines if w[1].endswith(f":{port}"))
+            return [(state, inode) for state, inode in found if inode != "0"]
+
+        wait_for(lambda: len(own()) == 1)
+        ((state, inode),) = own()
+        assert state == "0A"
         processes = (path for path in Path("/proc").iterdir() if path.name.isdecimal())
         (self._process,) = (p for p in processes if f"socket:[{inode}]" in _sockets(p))
         self._idle = len(_sockets(self._process))

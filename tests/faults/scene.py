@@ -28,13 +28,13 @@ SILENCE_S = 1.0
 """How long a connection is waited for where one stalls; elsewhere a busy machine has its time."""
 ANSWER_S = 2.0
 """How long an answer to an upload is waited for, there."""
-NET_S = 30.0
+NET_S = 60.0
 """Nothing takes so long that does not hang."""
 
 MINE = {"mine.txt": b"mine"}
 """What lies in the output folder before."""
 
-RETRY = RetryPolicy(attempts=5, first_wait_s=0.01, longest_wait_s=0.02, deadline_s=10)
+RETRY = RetryPolicy(attempts=5, first_wait_s=0.01, longest_wait_s=0.02, deadline_s=50)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

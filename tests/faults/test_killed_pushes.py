@@ -221,7 +221,7 @@ def test_push(
                 start = 0 if chance.random() < 0.1 else total - SIZE
                 spot = draw(chance, start=start, stop=total - kept, end=total - kept)
                 if not pushing.run(repository).killed(spot, "rchar"):
-                    break
+                    break  # it was faster; what it sent is counted with the next run
                 sent, now = keeper.received(), keeper.kept(repository)
                 pushing.check(repository)
                 lost = tally.note(spot, before=kept, after=now, moved=sent, whole=now == SIZE)

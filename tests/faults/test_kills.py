@@ -111,6 +111,8 @@ def kill_downloads(way: Downloading, tally: Tally, served: ServedBytes, output: 
         for _ in range(in_a_row(chance, KILLS - tally.kills)):
             spot = draw(chance, start=0, stop=SIZE - kept, end=total - kept)
             if not Run(*way.words, *PARALLEL, output=output).killed(spot, "wchar"):
+                assert served.new() <= SIZE - kept, tally.history
+                kept = 0 if way.shown() else SIZE
                 break  # it was faster
             way.check()
             now = SIZE if way.shown() else way.kept()

@@ -104,7 +104,9 @@ async def test_a_signed_url_dies_while_all_parts_are_in_flight(
 async def test_signed_urls_that_live_shorter_than_a_part_takes(
     move: Move, origin: Place, folder: Path, large: Content, repository_name: str
 ) -> None:
-    faults = SLOWLY, Redirect(lifetime_s=0.05)
+    # Long enough to get there on a busy machine.
+    slowly = replace(SLOWLY, interval_s=0.16)
+    faults = slowly, Redirect(lifetime_s=0.6)
     async with opened(origin, folder, *faults) as scene:
         assert await run(move, scene, large, repository_name) is None
         assert await arrived(move, scene, large, repository_name)
