@@ -7,7 +7,7 @@ import selectors
 import sys
 import threading
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import CancelledError, Future, wait
 from functools import partial
 from typing import ParamSpec, TypeVar
@@ -42,8 +42,9 @@ class LoopThread:
             target=_serve, args=(ready, self._selector), name=name, daemon=True
         )
         try:
-            self._thread.start()
-            self._portal, self._loop = ready.result()
+            with _whole_interrupts():
+                self._thread.start()
+                self._portal, self._loop = ready.result()
         except BaseException:
             # Ctrl-C: a loop that has begun is told to end, another does not begin.
             if not ready.cancel() and ready.exception() is None:
@@ -71,7 +72,8 @@ class LoopThread:
             CancelledError: the loop has ended, or is the caller's own.
         """
         try:
-            return self._portal.start_task_soon(partial(func, *args, **kwargs))
+            with _whole_interrupts():
+                return self._portal.start_task_soon(partial(func, *args, **kwargs))
         except RuntimeError as error:
             raise CancelledError from error
 
@@ -105,16 +107,31 @@ class LoopThread:
     def stop(self) -> None:
         """End the loop and its threads, after what still runs in it was cancelled."""
         _loops.discard(self)
-        with contextlib.suppress(RuntimeError):  # it was told before
+        with contextlib.suppress(RuntimeError), _whole_interrupts():  # it was told before
             self._portal.start_task_soon(self._portal.stop, True).result()  # noqa: FBT003 - anyio's
         self._thread.join()
 
 
 def result_of(future: Future[T]) -> T:
     """Wait for what another thread does, so that Ctrl-C ends the waiting."""
-    while not wait((future,), _SLICE_S).done:
-        pass
+    with _whole_interrupts():
+        while not wait((future,), _SLICE_S).done:
+            pass
     return future.result()
+
+
+@contextlib.contextmanager
+def _whole_interrupts() -> Iterator[None]:
+    """Let Ctrl-C out as what it is, which Python's conditions do not always.
+
+    Where it comes just as one has let go of its lock, to wait, they fail to let go of it again.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise error.__context__ from None
+        raise
 
 
 _loops: weakref.WeakSet[LoopThread] = weakref.WeakSet()
