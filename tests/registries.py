@@ -27,8 +27,8 @@ from ocipkg_async.testing import run_registry
 from peers import require
 from token_server import ISSUER, SERVICE, TokenServer, new_authority
 
-START_TIMEOUT_S = 20
-STOP_TIMEOUT_S = 10
+START_TIMEOUT_S = 60
+STOP_TIMEOUT_S = 20
 
 USERNAME = "alice"
 PASSWORD = "wonderland"

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from ocipkg_async.cli.main import cli
 
-TIME_LIMIT_S = 30
+TIME_LIMIT_S = 60
 PROGRAM = (sys.executable, "-m", "ocipkg_async")
 
 

@@ -7,7 +7,7 @@ import pytest
 from ocipkg_async.cli.request_log import RequestLines, text_line
 from ocipkg_async.server import RequestLog
 
-TIME_LIMIT_S = 30
+TIME_LIMIT_S = 60
 
 
 def request(path: str = "/v2/", *, status: int = 200, seconds: float = 0.01) -> RequestLog:

@@ -97,6 +97,8 @@ async def test_who_waits_is_told_once(tmp_path: Path) -> None:
     with held_elsewhere(path) as process, anyio.fail_after(60):
 
         async def end() -> None:
+            while not told:  # noqa: ASYNC110 - it is told once, and then waits on
+                await anyio.sleep(0.01)
             await anyio.sleep(0.1)
             await anyio.to_thread.run_sync(process.communicate, "")
 

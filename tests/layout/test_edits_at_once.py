@@ -31,14 +31,29 @@ async def layout(tmp_path: Path) -> Layout:
 
 
 @asynccontextmanager
-async def held_back(layout: Layout, *work: Coroutine[Any, Any, object]) -> AsyncIterator[Any]:
-    """Start some work that has to wait, as another process holds the layout until the block ends."""
+async def held_back(
+    layout: Layout, *work: Coroutine[Any, Any, object], blobs: int = 0
+) -> AsyncIterator[Any]:
+    """Start some work that has to wait, as another process holds the layout until the block ends.
+
+    Args:
+        layout: what is held.
+        work: what has to wait.
+        blobs: how many blobs there are when all of it waits.
+    """
     async with file_lock(layout.path / LOCK):
         tasks = [asyncio.create_task(one) for one in work]
+        with anyio.fail_after(60):
+            while blobs_in(layout) < blobs:  # noqa: ASYNC110 - files are no event
+                await anyio.sleep(0.01)
         await anyio.sleep(0.1)  # each is where it has to wait, or joins the others later
         assert not any(task.done() for task in tasks)
         yield tasks
     await asyncio.wait(tasks)
+
+
+def blobs_in(layout: Layout) -> int:
+    return len(list((layout.path / "blobs" / "sha256").glob("[!.]*")))
 
 
 @pytest.fixture
@@ -63,6 +78,7 @@ async def test_what_waits_is_written_together(layout: Layout, replaced: Counter[
             layout.push_tagged(one.descriptor, BytesSource(one.raw), f"v{number:02}")
             for number, one in enumerate(images)
         ),
+        blobs=blobs_in(layout) + WAITING,
     ) as tasks:
         pass
     for task in tasks:

@@ -97,6 +97,10 @@ class Watched:
     def methods(self) -> Counter[str]:
         return Counter(one.method for one in self.log)
 
+    async def settled(self) -> None:
+        """Wait until all that was answered is in the log: a client may have a large blob before."""
+        await self.registry.settled(timeout_s=60)
+
     def open_uploads(self) -> int:
         """Uploads that were opened and never ended."""
         return len(list((self.registry.root / "_uploads").iterdir()))

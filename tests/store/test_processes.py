@@ -156,6 +156,7 @@ async def test_processes_install_while_one_prunes(source: Path, tmp_path: Path) 
     await check(store, source, words)
 
 
+@pytest.mark.timeout(600)  # some fifty processes, one after the other
 async def test_killed_at_each_change_the_next_install_works(source: Path, tmp_path: Path) -> None:
     place = tmp_path / "store"
 

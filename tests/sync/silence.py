@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-TIME_LIMIT_S = 30
+TIME_LIMIT_S = 60
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import urllib.error
 import urllib.request
 from typing import NamedTuple
 
-TIME_LIMIT_S = 30
+TIME_LIMIT_S = 60
 
 
 class Answer(NamedTuple):

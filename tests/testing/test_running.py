@@ -198,11 +198,11 @@ async def test_a_coroutine_waits_for_what_is_recorded() -> None:
     async with EmbeddedRegistry(on_request=log.append) as registry, ocipkg_async.Client() as client:
         repository = client.repository(f"{registry.host}/a")
         await repository.push(blob, BytesSource(data))
-        await registry.settled()
+        await registry.settled(timeout_s=60)
         for count in range(len(log) + 1, len(log) + 51):
             async with repository.fetch(blob) as reader:
                 assert await reader.read(len(data)) == data
-            await registry.settled()
+            await registry.settled(timeout_s=60)
             assert len(log) == count
     await registry.settled()  # it has ended
 

@@ -148,7 +148,7 @@ async def test_an_early_error_is_reported_and_not_the_broken_pipe(known: bool, c
 
     body = Counted(DATA * 8, size=len(DATA) * 8 if known else None)
     async with serve_raw(script) as server, Transport(quick()) as transport:
-        with anyio.fail_after(10), pytest.raises(DeniedError, match="quit"):
+        with anyio.fail_after(60), pytest.raises(DeniedError, match="quit"):
             await transport.fetch(put(server, body), max_bytes=1)
     assert server.connections == 1
     assert (body.opened, body.closed) == (1, 1)
@@ -187,7 +187,7 @@ async def test_an_answer_before_the_end_of_a_body_never_completes_the_request() 
     ended = asyncio.Event()
     body = Slow(size=None)
     async with serve_raw(script) as server, Transport(quick()) as transport:
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             assert (await transport.fetch(put(server, body), max_bytes=9))[1] == b"half"
             await ended.wait()
     assert received == [b"5\r\nfirst\r\n", b""]
@@ -281,7 +281,7 @@ async def test_a_server_that_stops_reading_is_given_up() -> None:
     body = Counted(DATA * 8)
     options = quick(read_timeout_s=0.2)
     async with serve_raw(script) as server, Transport(options) as transport:
-        with anyio.fail_after(10), pytest.raises(TimedOutError, match="took nothing more"):
+        with anyio.fail_after(60), pytest.raises(TimedOutError, match="took nothing more"):
             await transport.fetch(put(server, body, retry=False), max_bytes=1)
     assert (body.opened, body.closed) == (1, 1)
 
@@ -290,12 +290,12 @@ async def test_an_answer_to_a_sent_body_may_take_longer_than_a_read() -> None:
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_head(reader)
         await reader.readexactly(100_000)
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(1.3)
         writer.write(ok(b"stored"))
 
     async with (
         serve_raw(script) as server,
-        Transport(quick(read_timeout_s=0.4, answer_timeout_s=5)) as transport,
+        Transport(quick(read_timeout_s=1, answer_timeout_s=30)) as transport,
     ):
         _, answer = await transport.fetch(
             put(server, Counted(DATA[:100_000]), retry=False), max_bytes=10
@@ -303,7 +303,7 @@ async def test_an_answer_to_a_sent_body_may_take_longer_than_a_read() -> None:
         assert answer == b"stored"
     async with (
         serve_raw(script) as server,
-        Transport(quick(read_timeout_s=5, answer_timeout_s=0.2)) as transport,
+        Transport(quick(read_timeout_s=30, answer_timeout_s=0.2)) as transport,
     ):
         with pytest.raises(TimedOutError):
             await transport.fetch(put(server, Counted(DATA[:100_000]), retry=False), max_bytes=10)
@@ -325,7 +325,7 @@ async def test_cancelling_an_upload_closes_source_and_connection() -> None:
             group.start_soon(lambda: transport.fetch(put(server, body), max_bytes=1))
             await started.wait()
             group.cancel_scope.cancel()
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             await ended.wait()
         assert (body.opened, body.closed) == (1, 1)
         names = {task.get_name() for task in asyncio.all_tasks() if "Body" in repr(task)}

@@ -629,8 +629,13 @@ async def test_cancelled_while_waiting_it_leaves_the_other_alone(path: Path) -> 
     waits: list[str] = []
     async with partial_file(path, BLOB, resume=True) as file:
         await write(file, (0, 100))
-        with anyio.move_on_after(0.1) as scope:
-            async with partial_file(path, BLOB, resume=True, on_wait=lambda: waits.append("x")):
+        with anyio.CancelScope() as scope:
+
+            def waiting() -> None:
+                waits.append("x")
+                scope.deadline = anyio.current_time() + 0.1
+
+            async with partial_file(path, BLOB, resume=True, on_wait=waiting):
                 pytest.fail("it is held")
         assert scope.cancelled_caught
         assert waits == ["x"]
@@ -647,9 +652,10 @@ async def test_cancelled_in_the_middle_it_stays_and_is_free(path: Path) -> None:
         return [file for file in found if file.parent == path.parent]
 
     for number in range(3):
-        with anyio.move_on_after(0.05) as scope:
+        with anyio.CancelScope() as scope:
             async with partial_file(path, BLOB, resume=True) as file:
                 await write(file, (100 * number, 100 * number + 100))
+                scope.cancel()
                 await anyio.sleep_forever()
         assert scope.cancelled_caught
         assert opened() == []

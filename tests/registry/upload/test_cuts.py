@@ -1,16 +1,20 @@
 """Uploads whose connection breaks, by a proxy in front of registries that keep them and that do not."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import anyio
 import pytest
 
-from faulty.faults import CutUpload, Forget, LoseAnswer, Refuse
+from faulty.exchange import Exchange
+from faulty.faults import CutUpload, Fault, Forget, LoseAnswer, Refuse
+from faulty.passage import Side
 from faulty.proxy import FaultyProxy
 from faulty.when import When
+from faulty.wire import Head
 from ocipkg_async.content import BytesSource, ProducerSource, Source
 from ocipkg_async.errors import TransportError
-from ocipkg_async.server import EmbeddedRegistry
+from ocipkg_async.server import EmbeddedRegistry, RequestLog
 from registries import RunningRegistry
 from registry.driving import blob, opened, push_blob, read
 
@@ -22,19 +26,55 @@ PUT = When(method="PUT", path="/uploads/")
 PATCH = When(method="PATCH", path="/uploads/")
 
 
+Proxies = Callable[..., FaultyProxy]
+
+
+class SettlingProxy(FaultyProxy):
+    """Lets nobody ask how far an upload is while our registry still writes what came of it before.
+
+    A registry does not wait for that itself, and on a busy machine may be so late that a client
+    takes it for all there is.
+    """
+
+    def __init__(self, host: str, log: list[RequestLog], *faults: Fault) -> None:
+        super().__init__(host, *faults)
+        self._log = log
+
+    async def _answer(
+        self, client: Side, head: Head, exchange: Exchange, due: list[tuple[Fault, int]]
+    ) -> bool:
+        if exchange.method == "GET" and "/uploads/" in exchange.target:
+            with anyio.move_on_after(5):  # one that never got to a handler is not in the log
+                while written(self._log) < written(self.exchanges):  # noqa: ASYNC110
+                    await anyio.sleep(0.001)
+        return await super()._answer(client, head, exchange, due)
+
+
+def written(requests: list[RequestLog] | list[Exchange]) -> int:
+    return sum(one.method in {"PATCH", "PUT"} for one in requests)
+
+
+@pytest.fixture
+async def settling() -> AsyncIterator[Proxies]:
+    """Makes proxies before our own registry."""
+    log: list[RequestLog] = []
+    async with EmbeddedRegistry(on_request=log.append) as running:
+        yield lambda *faults: SettlingProxy(running.host, log, *faults)
+
+
 @pytest.fixture(
     params=[
         "embedded",
         pytest.param("distribution_v3_registry", marks=pytest.mark.interop),
     ]
 )
-async def keeping(request: pytest.FixtureRequest) -> AsyncIterator[str]:
-    """The host of a registry that keeps what it got of a broken upload."""
+def keeping(request: pytest.FixtureRequest) -> Proxies:
+    """Makes proxies before a registry that keeps what it got of a broken upload."""
     if request.param == "embedded":
-        async with EmbeddedRegistry() as running:
-            yield running.host
-    else:
-        yield request.getfixturevalue(request.param).host
+        proxies: Proxies = request.getfixturevalue("settling")
+        return proxies
+    host = request.getfixturevalue(request.param).host
+    return lambda *faults: FaultyProxy(host, *faults)
 
 
 def methods(proxy: FaultyProxy) -> list[str]:
@@ -51,12 +91,12 @@ def _producer(data: bytes) -> ProducerSource:
 
 @pytest.mark.parametrize("seeks", [True, False])
 async def test_d61_a_put_that_breaks_late_is_gone_on_with(
-    keeping: str, repository_name: str, seeks: bool
+    keeping: Proxies, repository_name: str, seeks: bool
 ) -> None:
     descriptor, data = blob(SIZE)
     source: Source = BytesSource(data) if seeks else _producer(data)
     async with (
-        FaultyProxy(keeping, CutUpload(at=CUT, when=PUT)) as proxy,
+        keeping(CutUpload(at=CUT, when=PUT)) as proxy,
         opened(proxy.host, repository_name) as repository,
     ):
         await repository.push(descriptor, source)
@@ -109,11 +149,11 @@ async def test_d63_a_status_that_is_refused_starts_a_new_session(
     assert methods(proxy) == ["POST", "PUT", "GET", "DELETE", "POST", "PUT"]
 
 
-async def test_progress_gives_the_tries_back(embedded: EmbeddedRegistry) -> None:
+async def test_progress_gives_the_tries_back(settling: Proxies) -> None:
     """Three tries in all, and more failures."""
     cut = CutUpload(at=3 << 20, when=When(method="PATCH", path="/uploads/", times=6))
     async with (
-        FaultyProxy(embedded.host, cut) as proxy,
+        settling(cut) as proxy,
         opened(proxy.host, chunk_bytes=4 << 20) as repository,
     ):
         descriptor, data = await push_blob(repository, SIZE)
@@ -147,9 +187,11 @@ async def test_a_registry_that_always_forgets_at_the_same_place_gives_no_tries_b
     assert methods(proxy).count("POST") <= 4
 
 
-async def test_an_answer_that_was_lost_is_looked_for(keeping: str, repository_name: str) -> None:
+async def test_an_answer_that_was_lost_is_looked_for(
+    keeping: Proxies, repository_name: str
+) -> None:
     async with (
-        FaultyProxy(keeping, LoseAnswer(when=PUT)) as proxy,
+        keeping(LoseAnswer(when=PUT)) as proxy,
         opened(proxy.host, repository_name) as repository,
     ):
         descriptor, data = await push_blob(repository, 1 << 20)
@@ -175,10 +217,10 @@ async def test_a_gateway_that_does_not_wait_is_not_sent_it_again(
     assert methods(proxy).count("POST") == methods(proxy).count("PUT") == 1
 
 
-async def test_an_answer_to_a_chunk_that_was_lost_costs_nothing(keeping: str) -> None:
+async def test_an_answer_to_a_chunk_that_was_lost_costs_nothing(keeping: Proxies) -> None:
     lost = LoseAnswer(when=When(method="PATCH", path="/uploads/", skip=1))
     async with (
-        FaultyProxy(keeping, lost) as proxy,
+        keeping(lost) as proxy,
         opened(proxy.host, "chunk/lost", chunk_bytes=1 << 20) as repository,
     ):
         descriptor, data = await push_blob(repository, 4 << 20)

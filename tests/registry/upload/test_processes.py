@@ -79,7 +79,7 @@ async def killed_push(host: str, name: str, folder: Path) -> AsyncIterator[Fault
         finally:
             process.send_signal(signal.SIGKILL)
             await anyio.to_thread.run_sync(process.wait)
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             await proxy.settle()
         yield proxy
 
