@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from ...content import BytesSource, fetch_bytes, fetch_document, run_in_thread
+from ...content import fetch_bytes, fetch_document, run_in_thread
 from ...content.shared_lock import SharedLock
 from ...errors import InvalidDocumentError, NotFoundError, storage_errors
 from ...layout import Layout
 from ...layout.blob_folder import renew
-from ...spec import Descriptor, Digest, Document, Index, image_layout, media_types
+from ...layout.documents import DocumentSource
+from ...spec import Descriptor, Digest, Index, Manifest, image_layout, media_types
 from ...spec.decoding import encode_json
 from ...spec.reference import is_tag
 from ..failures import blob_unknown, manifest_unknown, unsupported
@@ -87,9 +88,9 @@ class Repository:
         """Keep a manifest that a client found, and may not send again, from a collection for a while."""
         await run_in_thread(renew, self.layout.path / image_layout.blob_path(digest))
 
-    async def put(self, document: Document, tags: list[str]) -> None:
+    async def put(self, document: Manifest | Index, tags: list[str]) -> None:
         """Keep a manifest and let tags point to it, all of them at once."""
-        descriptor, source = document.descriptor, BytesSource(document.raw)
+        descriptor, source = document.descriptor, DocumentSource(document)
         if tags:
             await self.layout.push_tagged(descriptor, source, *tags)
         else:
