@@ -17,7 +17,7 @@ import anyio
 from ..content import run_in_thread
 from ..content.files import atomic_file, write_all
 from ..content.locks import file_lock
-from ..errors import InvalidLayoutError, LimitExceededError, OCIError, StorageError, storage_errors
+from ..errors import InvalidLayoutError, LimitExceededError, StorageError, storage_errors
 from ..spec.image_layout import INDEX
 from . import index_file, opening
 from .entries import Entries
@@ -49,8 +49,9 @@ class _Wanted:
 
     edit: Edit
     then: Callable[[Entries], object] = lambda _: None
+    alone: bool = False
     done: bool = False
-    error: OCIError | None = None
+    error: StorageError | None = None
 
 
 class IndexJson:
@@ -119,7 +120,7 @@ class IndexJson:
             async with self._turn:
                 if not wanted.done:
                     async with file_lock(self.layout / opening.LOCK):
-                        await run_in_thread(self._change_all)
+                        await run_in_thread(self._change_waiting, wanted)
         except BaseException:
             with contextlib.suppress(ValueError):  # it is taken
                 self._waiting.remove(wanted)
@@ -127,33 +128,34 @@ class IndexJson:
         if wanted.error is not None:
             raise wanted.error
 
-    def _change_all(self) -> None:
+    def _change_waiting(self, own: _Wanted) -> None:
         """Do what all tasks want that wait; each is told how its own edit ended."""
         taken: list[_Wanted] = []
         with contextlib.suppress(IndexError):
-            while True:
+            while not own.alone:
                 taken.append(self._waiting.popleft())
-        try:
-            self._change_together(taken)
-        finally:
-            self._waiting.extend(one for one in taken if not one.done)
+        if len(taken) > 1 and self._change_together(taken):
+            return
+        self._change([own])
+        own.done = True
 
-    def _change_together(self, wanted: Sequence[_Wanted]) -> None:
+    def _change_together(self, wanted: Sequence[_Wanted]) -> bool:
+        """Return whether all have ended; if not, each has to be done alone."""
         try:
             self._change(wanted)
         except StorageError as error:
             # The file may be in its place and not flushed: to try again would find nothing to do.
             for one in wanted:
-                one.error = copy(error) if len(wanted) > 1 else error
-        except OCIError as error:
-            if len(wanted) > 1:
-                # One is refused for itself alone, not for what others want.
-                for one in wanted:
-                    self._change_together([one])
-                return
-            wanted[0].error = error
+                one.error = copy(error)
+        except Exception:  # noqa: BLE001 - whose it is gets it again
+            # One is refused for itself, not for what others want; and in a turn of its own, which
+            # its task can give up: of an index that is full each try takes long.
+            for one in wanted:
+                one.alone = True
+            return False
         for one in wanted:
             one.done = True
+        return True
 
     def _change(self, wanted: Sequence[_Wanted]) -> None:
         before = self._read()

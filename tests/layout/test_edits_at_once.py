@@ -4,6 +4,7 @@ import asyncio
 import errno
 import json
 import os
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -106,6 +107,41 @@ async def test_each_is_refused_for_itself(layout: Layout) -> None:
     assert errors[:3] == [type(None), NotFoundError, type(None)]
     assert set(errors[3:]) == {type(None), NotFoundError}
     assert await layout.tags() == ["v1", "v2"]
+
+
+async def test_who_waits_beside_one_that_is_refused_can_give_up(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = await push_image(layout)
+    reached, go_on = threading.Event(), threading.Event()
+    replace = Path.replace
+
+    def waiting(self: Path, target: Path) -> Path:
+        if target.name == "index.json":
+            reached.set()
+            go_on.wait(20)
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", waiting)
+    async with held_back(
+        layout,
+        layout.tag(image.descriptor, "v0"),
+        layout.untag("nothing"),
+        layout.tag(image.descriptor, "v1"),
+        layout.tag(image.descriptor, "v2"),
+    ) as tasks:
+
+        async def give_up() -> None:
+            await anyio.to_thread.run_sync(reached.wait, 20)
+            tasks[2].cancel()
+            tasks[3].cancel()
+            await asyncio.wait(tasks[2:])
+            go_on.set()
+
+        giving_up = asyncio.create_task(give_up())
+    await giving_up
+    assert isinstance(tasks[1].exception(), NotFoundError)
+    assert await layout.tags() == ["v0"]
 
 
 async def test_one_that_is_too_large_keeps_no_other_out(layout: Layout) -> None:
