@@ -37,9 +37,10 @@ class LoopThread:
     def __init__(self, name: str) -> None:
         self._pid = os.getpid()
         self._selector = selectors.DefaultSelector()
+        self._ended = threading.Event()
         ready: _Ready = Future()
         self._thread = threading.Thread(
-            target=_serve, args=(ready, self._selector), name=name, daemon=True
+            target=_serve, args=(ready, self._ended, self._selector), name=name, daemon=True
         )
         try:
             with _whole_interrupts():
@@ -108,7 +109,12 @@ class LoopThread:
         """End the loop and its threads, after what still runs in it was cancelled."""
         _loops.discard(self)
         with contextlib.suppress(RuntimeError), _whole_interrupts():  # it was told before
-            self._portal.start_task_soon(self._portal.stop, True).result()  # noqa: FBT003 - anyio's
+            self._portal.start_task_soon(self._portal.stop, True)  # noqa: FBT003 - anyio's
+        with _whole_interrupts():
+            # A `join` that Ctrl-C breaks off takes the thread for ended until Python 3.13: the next
+            # one, at the interpreter's exit, would not wait.
+            while not self._ended.wait(_SLICE_S):
+                pass
         self._thread.join()
 
 
@@ -147,7 +153,7 @@ if sys.platform != "win32":
     os.register_at_fork(after_in_child=_let_go)
 
 
-def _serve(ready: _Ready, selector: selectors.BaseSelector) -> None:
+def _serve(ready: _Ready, over: threading.Event, selector: selectors.BaseSelector) -> None:
     loop: asyncio.AbstractEventLoop | None = None
     ended = False
 
@@ -177,3 +183,4 @@ def _serve(ready: _Ready, selector: selectors.BaseSelector) -> None:
             # anyio tells the loop's worker threads to end, and does not wait for them.
             if loop is not None and getattr(thread, "loop", None) is loop:
                 thread.join()
+        over.set()

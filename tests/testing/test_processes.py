@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX sig
 _WARNINGS = ("-W", "error", "-W", "ignore::DeprecationWarning")
 
 _START = """
-import multiprocessing, os, signal, socket, sys, tempfile, threading, time
+import multiprocessing, os, shutil, signal, socket, sys, tempfile, threading, time
 from contextlib import ExitStack
 from pathlib import Path
 from ocipkg_async.testing import run_registry
@@ -124,6 +124,32 @@ say(interrupted > 0)
 """
     )
     assert printed == ["True"]
+
+
+def test_what_ctrl_c_breaks_off_is_waited_for_at_the_exit(programs: Programs) -> None:
+    """The registry's folder goes while the thread is stopped."""
+    printed = programs.run(
+        """
+interrupted = threading.Event()
+remove = shutil.rmtree
+
+def slowly(*args, **named):
+    say("removing")
+    os.kill(os.getpid(), signal.SIGINT)
+    interrupted.wait()
+    time.sleep(0.3)
+    remove(*args, **named)
+
+shutil.rmtree = slowly
+try:
+    with run_registry():
+        pass
+except KeyboardInterrupt:
+    say("interrupted", len(folders()))
+    interrupted.set()
+"""
+    )
+    assert printed == ["removing", "interrupted 1"]
 
 
 @pytest.mark.parametrize(
