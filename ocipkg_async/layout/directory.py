@@ -13,7 +13,7 @@ from typing import Literal, Self
 from ..content import BlobReader, Source, run_in_thread
 from ..content.locks import file_lock
 from ..errors import NotFoundError, UnsupportedError
-from ..spec import Descriptor, Digest
+from ..spec import Descriptor, Digest, Index, Manifest
 from ..spec.image_layout import BLOBS
 from . import index_file, names, opening, sweeping
 from .blob_folder import BlobFolder
@@ -125,21 +125,32 @@ class Layout(IndexedStore):
         """
         self._check_writable()
         if descriptor.is_document:
-            await self._push_document(descriptor, source)
+            await self.put(await read_document(source, descriptor))
         else:
             await self._blobs.push(descriptor, source)
 
-    async def push_tagged(
-        self, descriptor: Descriptor, source: Source, name: str, *more: str
-    ) -> None:
-        """Store a document and give it one name or `more`, in one change of ``index.json``.
+    async def push_tagged(self, descriptor: Descriptor, source: Source, name: str) -> None:
+        """Store a document and name it, in one change of ``index.json``.
 
         Raises:
-            InvalidReferenceError: a name cannot be one.
+            InvalidReferenceError: `name` cannot be a name.
             IntegrityError, InvalidDocumentError, StorageError: as `push`.
         """
         self._check_writable()
-        await self._push_document(descriptor, source, *map(names.check_name, (name, *more)))
+        await self.put(await read_document(source, descriptor), name)
+
+    async def put(self, document: Manifest | Index, *named: str) -> None:
+        """Store a parsed document under any number of names, in one change of ``index.json``.
+
+        Raises:
+            InvalidReferenceError, StorageError: as `push_tagged`.
+        """
+        self._check_writable()
+        below, named = children(document), tuple(map(names.check_name, named))
+        await self._blobs.write(document.digest, document.raw)
+        await self._edit(
+            lambda tree: index_file.with_document(tree, document.descriptor, below, named), *named
+        )
 
     async def push_stream(self, media_type: str, source: Source) -> Descriptor:
         """Store a blob whose digest is not known before; return its descriptor.
@@ -277,14 +288,6 @@ class Layout(IndexedStore):
         """Hash every blob again, and look for every piece that ``index.json`` needs."""
         blobs = await run_in_thread(partial(sweeping.list_blobs, self._blobs.path))
         return await sweeping.verify(self, blobs, await self.entries())
-
-    async def _push_document(self, descriptor: Descriptor, source: Source, *named: str) -> None:
-        document = await read_document(source, descriptor)
-        await self._blobs.write(descriptor.digest, document.raw)
-        await self._edit(
-            lambda tree: index_file.with_document(tree, descriptor, children(document), named),
-            *named,
-        )
 
     async def _edit(self, edit: Edit, *moved: str) -> None:
         """Edit the index; a document that loses a name is as young as one that was just pushed."""

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import anyio
 
-from ..content import BytesSource, Fetcher, Source, fetch_bytes, fetch_document, verified
+from ..content import Fetcher, Source, fetch_bytes, fetch_document, verified
 from ..errors import InvalidDocumentError, NotFoundError, OCIError, UnsupportedError
 from ..spec import Descriptor, Digest, Index, Manifest, media_types, parse_document
 from . import names
@@ -256,14 +256,6 @@ class Documents:
             self._relations = {k: v for k, v in self._relations.items() if k[0] in documents}
 
 
-class DocumentSource(BytesSource):
-    """The bytes of a document whose digest was verified, and which need not be parsed again."""
-
-    def __init__(self, document: Manifest | Index) -> None:
-        super().__init__(document.raw)
-        self.document = document
-
-
 async def read_document(source: Source, descriptor: Descriptor) -> Manifest | Index:
     """Read a document that is pushed, verified, and parse it.
 
@@ -272,8 +264,6 @@ async def read_document(source: Source, descriptor: Descriptor) -> Manifest | In
         InvalidDocumentError: they are no valid document of its media type.
         LimitExceededError: it is larger than `MAX_DOCUMENT_BYTES`.
     """
-    if isinstance(source, DocumentSource) and source.document.descriptor == descriptor:
-        return source.document
     async with source.open() as stream:
         raw = await verified(stream, descriptor).read_all(max_bytes=MAX_DOCUMENT_BYTES)
     return parse_document(raw, media_type=descriptor.media_type, digest=descriptor.digest)

@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from layout.samples import index_of, manifest, push, push_image
-from ocipkg_async.content import BytesSource, fetch_bytes
+from ocipkg_async.content import fetch_bytes
 from ocipkg_async.errors import InvalidLayoutError, LimitExceededError
 from ocipkg_async.layout import Layout
 from ocipkg_async.spec import EMPTY, Descriptor, Index, Manifest
@@ -220,7 +220,7 @@ async def test_a_damaged_document_is_healed_by_a_push(layout: Layout) -> None:
 
 async def test_several_names_at_once(layout: Layout) -> None:
     image = await push_image(layout)
-    await layout.push_tagged(image.descriptor, BytesSource(image.raw), "a", "b", "c")
+    await layout.put(image, "a", "b", "c")
     assert await layout.tags() == ["a", "b", "c"]
 
 

@@ -7,7 +7,6 @@ from ...content.shared_lock import SharedLock
 from ...errors import InvalidDocumentError, NotFoundError, storage_errors
 from ...layout import Layout
 from ...layout.blob_folder import renew
-from ...layout.documents import DocumentSource
 from ...spec import Descriptor, Digest, Index, Manifest, image_layout, media_types
 from ...spec.decoding import encode_json
 from ...spec.reference import is_tag
@@ -90,11 +89,7 @@ class Repository:
 
     async def put(self, document: Manifest | Index, tags: list[str]) -> None:
         """Keep a manifest and let tags point to it, all of them at once."""
-        descriptor, source = document.descriptor, DocumentSource(document)
-        if tags:
-            await self.layout.push_tagged(descriptor, source, *tags)
-        else:
-            await self.layout.push(descriptor, source)
+        await self.layout.put(document, *tags)
 
     async def tags(self) -> list[str]:
         """Return the tags, sorted. Names that other tools wrote and that are no tags are left out."""
