@@ -236,37 +236,29 @@ class BlobFolder:
 
     def _write(self, path: Path, data: bytes) -> None:
         with storage_errors(f"write {path}"):
-            if _holds(path, data):
-                renew(path)
-                if self._durable:
-                    # Who put it there may have been killed, or be about to flush it.
-                    _flush(path)
+            if _kept(path, data, durable=self._durable):
                 return
             make_folder(path.parent, durable=self._durable)
             with atomic_file(path, durable=self._durable) as file:
                 write_all(file, data)
 
 
-def _flush(path: Path) -> None:
-    """Flush a file that is there, and its name, to the disk; blocks.
-
-    Raises:
-        OSError: as the system says it.
-    """
-    with opening.open_regular(path) as file:
-        os.fsync(file.fileno())
-    sync_folder(path.parent)
-
-
-def _holds(path: Path, data: bytes) -> bool:
-    """Whether a file has exactly these bytes."""
+def _kept(path: Path, data: bytes, *, durable: bool) -> bool:
+    """Whether a file has exactly these bytes, and stays: it is as good as new to a collection."""
     try:
         with opening.open_regular(path) as file:
-            if os.fstat(file.fileno()).st_size != len(data):
+            if os.fstat(file.fileno()).st_size != len(data) or file.readall() != data:
                 return False
-            return file.readall() == data
+            if durable:
+                # Who put it there may have been killed, or be about to flush it.
+                os.fsync(file.fileno())
     except (FileNotFoundError, NotADirectoryError):
         return False
+    if not renew(path):
+        return False
+    if durable:
+        sync_folder(path.parent)
+    return True
 
 
 def _open(path: Path, descriptor: Descriptor) -> io.FileIO:

@@ -10,10 +10,10 @@ import anyio
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 
-from ..errors import OCIError
+from ..errors import InvalidLayoutError, OCIError, StorageError
 from . import blobs, listings, manifests, uploads
 from .access import USER, Entrance, is_rebound
-from .failures import JSON, RefusedError, error_body, from_error, path_unknown
+from .failures import JSON, RefusedError, error_body, from_error, name_unknown, path_unknown
 from .injecting import Injector
 from .page import browse
 from .routes import Kind, Route, find_route
@@ -176,7 +176,16 @@ class Dispatcher:
             if response is not None:
                 return response
         method = "GET" if request.method == "HEAD" else request.method
-        return await _HANDLERS[route.kind, method](self._service, request, route)
+        try:
+            return await _HANDLERS[route.kind, method](self._service, request, route)
+        except (InvalidLayoutError, StorageError) as error:
+            # Its owner may remove a repository while it is used. One that is pushed to is made
+            # again when the client tries again.
+            name = route.repository
+            removed = name and await self._service.repositories.was_removed(name)
+            if removed and method in {"GET", "DELETE"}:
+                raise name_unknown(name) from error
+            raise
 
     async def _give_token(self, request: web.Request, route: Route) -> web.StreamResponse:
         if self._entrance is None or self._entrance.tokens is None:

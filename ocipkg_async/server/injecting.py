@@ -14,7 +14,7 @@ from .faults import STATE, Faults
 from .ranges import ByteRange, requested_range
 from .receiving import receive
 from .routes import Kind, Route
-from .sending import blob_headers
+from .sending import blob_headers, part_of_blob
 from .service import Service, read_digest
 
 _UPLOADS = "/blobs/uploads/"
@@ -144,7 +144,12 @@ class Injector:
             response.headers["Content-Encoding"] = faults.content_encoding
         if faults.content_range is not None and part is not None:
             response.headers["Content-Range"] = faults.content_range
-        data = await repository.part_of_blob(digest, part or ByteRange(0, size))
+        data = await part_of_blob(
+            repository.layout,
+            digest,
+            part or ByteRange(0, size),
+            root=self._service.repositories.root,
+        )
         await self._send(request, response, data)
         return response
 

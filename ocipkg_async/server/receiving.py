@@ -19,7 +19,7 @@ from ..content.sources import FileSource
 from ..errors import single_error, storage_errors
 from ..spec import Digest, Digester
 from .connections import Incoming, Limits
-from .failures import RefusedError
+from .failures import RefusedError, upload_unknown
 from .sessions import UploadSession
 
 GATHER_BYTES = 1 << 20
@@ -85,7 +85,8 @@ async def receive(
         limits: how fast it has to come.
 
     Raises:
-        RefusedError: 400, the body broke off or has another length; 408, it came too slowly.
+        RefusedError: 400, the body broke off or has another length; 404, what came before is gone;
+            408, it came too slowly.
         StorageError: the file cannot be written.
     """
     body = _Body(Incoming(content, limits, code="BLOB_UPLOAD_INVALID"), length)
@@ -133,7 +134,7 @@ async def verify(session: UploadSession, digest: Digest) -> None:
     """Check that an upload has `digest`; its file then has exactly its bytes.
 
     Raises:
-        RefusedError: 400, it has another digest.
+        RefusedError: 400, it has another digest; 404, its file is gone.
         StorageError: the file cannot be read or cut.
     """
     await run_in_thread(_cut, session)
@@ -163,9 +164,12 @@ def _cut(session: UploadSession) -> None:
 
 
 def _opened(session: UploadSession) -> FileIO:
-    if session.offset:
-        return session.file.open("r+b", buffering=0)
     # It goes with the rest where somebody empties the registry's folder.
+    if session.offset:
+        try:
+            return session.file.open("r+b", buffering=0)
+        except FileNotFoundError as error:
+            raise upload_unknown(session.id) from error
     session.file.parent.mkdir(exist_ok=True)
     return session.file.open("wb", buffering=0)
 

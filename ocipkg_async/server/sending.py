@@ -50,7 +50,10 @@ def _open(
     if path is None:
         raise blob_unknown(digest)
     with storage_errors("read a blob"):
-        file = stack.enter_context(path.open("rb", buffering=0))
+        try:
+            file = stack.enter_context(path.open("rb", buffering=0))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise blob_unknown(digest) from error  # deleted just now
         # The layout may be somebody else's, with links to files that are not to be shown.
         if not _place(file, path).is_relative_to(root):
             raise blob_unknown(digest)
@@ -73,6 +76,22 @@ async def is_shown(layout: Layout, digest: Digest, *, root: Path) -> bool:
         except RefusedError:
             return False
         return True
+
+
+async def part_of_blob(layout: Layout, digest: Digest, part: ByteRange, *, root: Path) -> bytes:
+    """Return some bytes of a blob; an injected fault works on them in memory.
+
+    Raises:
+        RefusedError, StorageError: as `send_blob`.
+    """
+
+    def read() -> bytes:
+        with contextlib.ExitStack() as stack, storage_errors("read a blob"):
+            file = _open(layout, digest, root, found=False, stack=stack).file
+            file.seek(part.start)
+            return file.read(part.length)
+
+    return await run_in_thread(read)
 
 
 def _place(file: IO[bytes], path: Path) -> Path:

@@ -113,7 +113,7 @@ async def test_an_index_that_cannot_be_read_is_an_error_although_manifests_are_k
     await index.write_bytes(b"[]")
     assert (await seen(driver, "v1"))[0] == 500
     await index.unlink()
-    assert (await seen(driver, "v1"))[0] == 500
+    assert (await seen(driver, "v1"))[0] == 404
 
 
 async def test_no_more_is_held_than_allowed(tmp_path: Path) -> None:

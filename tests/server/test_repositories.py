@@ -126,11 +126,7 @@ async def test_c31_what_its_owner_removes_is_gone_and_can_be_pushed_again(
         for path in tmp_path.glob(removed):
             if path.is_dir():
                 shutil.rmtree(path)
-        statuses = [200]
-        while statuses[-1] != 404 and len(statuses) < 600:
-            await anyio.sleep(0.05)
-            statuses.append((await driver("GET", "/v2/a/b/tags/list")).status)
-        assert statuses[-1] == 404
+        assert (await driver("GET", "/v2/a/b/tags/list")).status == 404
         assert (await driver("HEAD", blob_url(EMPTY.digest, "a/b"))).status == 404
         assert (await driver("GET", "/v2/_catalog")).json["repositories"] == []
 

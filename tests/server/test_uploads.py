@@ -337,3 +337,17 @@ async def test_c33_too_many_uploads_are_429(start: Start) -> None:
         await driver.start()
     answer = await driver("POST", f"/v2/{REPOSITORY}/blobs/uploads/")
     assert (answer.status, answer.code) == (429, "TOOMANYREQUESTS")
+
+
+@pytest.mark.parametrize("method", ["PATCH", "PUT"])
+async def test_c33_an_upload_whose_file_was_removed_is_unknown(
+    driver: Driver, embedded: EmbeddedRegistry, method: str
+) -> None:
+    """Its client begins again, instead of sending the rest for ever."""
+    location = await driver.start()
+    assert (await driver("PATCH", location, data=b"a")).status == 202
+    for path in embedded.root.glob("_uploads/*"):
+        path.unlink()
+    answer = await driver(method, f"{location}?digest={Digest.of(b'ab')}", data=b"b")
+    assert (answer.status, answer.code) == (404, "BLOB_UPLOAD_UNKNOWN")
+    await driver.push_blob(b"ab")

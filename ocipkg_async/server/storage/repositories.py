@@ -17,7 +17,7 @@ import anyio
 
 from ...content import run_in_thread
 from ...content.files import atomic_file, make_folder, remove_stale, write_all
-from ...errors import InvalidLayoutError, storage_errors
+from ...errors import InvalidLayoutError, NotFoundError, StorageError, storage_errors
 from ...layout import Layout
 from ...layout.directory import Flush
 from ...spec import Index, image_layout
@@ -62,11 +62,21 @@ class Repositories:
             if not self._is_fresh(name):
                 if not await run_in_thread(self._is_there, name):
                     self._open.pop(name, None)
+                    self._looked_s.pop(name, None)
                 elif name in self._open:
                     self._looked_s[name] = time.monotonic()
                 else:
-                    await self._add(name)
+                    try:
+                        await self._add(name)
+                    except (NotFoundError, InvalidLayoutError, StorageError):
+                        if await run_in_thread(self._is_there, name):
+                            raise  # it is damaged, not removed
         return self._open.get(name)
+
+    async def was_removed(self, name: str) -> bool:
+        """Whether there is no repository any more, though one was just found."""
+        self._looked_s.pop(name, None)
+        return await self.find(name) is None
 
     async def existing(self, name: str) -> Repository:
         """Return a repository.
@@ -116,7 +126,8 @@ class Repositories:
         self._looked_s[name] = time.monotonic()
 
     def _is_fresh(self, name: str) -> bool:
-        return name in self._open and time.monotonic() - self._looked_s[name] < LOOK_S
+        looked_s = self._looked_s.get(name)
+        return looked_s is not None and time.monotonic() - looked_s < LOOK_S
 
     def _path(self, name: str) -> Path:
         return self.root.joinpath(*name.split("/"))

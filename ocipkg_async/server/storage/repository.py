@@ -4,14 +4,13 @@ from pathlib import Path
 
 from ...content import fetch_bytes, fetch_document, run_in_thread
 from ...content.shared_lock import SharedLock
-from ...errors import InvalidDocumentError, NotFoundError, storage_errors
+from ...errors import InvalidDocumentError, NotFoundError
 from ...layout import Layout
 from ...layout.blob_folder import renew
 from ...spec import Descriptor, Digest, Index, Manifest, image_layout, media_types
 from ...spec.decoding import encode_json
 from ...spec.reference import is_tag
 from ..failures import blob_unknown, manifest_unknown, unsupported
-from ..ranges import ByteRange
 from .referrers import MAX_PAGE_BYTES, fallback_tag, merged
 
 
@@ -35,17 +34,6 @@ class Repository:
             media_type=media_types.OCTET_STREAM, digest=descriptor.digest, size=descriptor.size
         )
         return await self.layout.exists(blob)
-
-    async def part_of_blob(self, digest: Digest, part: ByteRange) -> bytes:
-        """Return some bytes of a blob, unverified; an injected fault works on them in memory."""
-        path = self.layout.path / image_layout.blob_path(digest)
-
-        def read() -> bytes:
-            with storage_errors("read a blob"), path.open("rb") as file:
-                file.seek(part.start)
-                return file.read(part.length)
-
-        return await run_in_thread(read)
 
     async def adopt(self, digest: Digest, file: Path) -> None:
         """Take over a verified file as a blob."""
