@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..content.files import remove_stale, remove_stale_partials, temp_name
-from ..errors import InvalidDigestError, OCIError, storage_errors
+from ..errors import InvalidDigestError, NotFoundError, OCIError, storage_errors
 from ..spec import Descriptor, Digest, media_types
 from ..spec.digest import VERIFIABLE
 from .documents import Documents, Listed
@@ -92,8 +92,12 @@ def list_blobs(blobs: Path) -> list[tuple[Digest, int]]:
     Raises:
         StorageError: the folder cannot be read.
     """
+    found: list[tuple[Digest, int]] = []
     with storage_errors(f"read {blobs}"):
-        return [(digest, file.stat().st_size) for digest, file in blob_files(blobs)]
+        for digest, file in blob_files(blobs):
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                found.append((digest, file.stat().st_size))
+    return found
 
 
 async def verify(
@@ -101,15 +105,8 @@ async def verify(
 ) -> list[Problem]:
     """Hash all `blobs` again and look for every piece that `roots` need."""
     documents = Documents(store)  # a new one, since what was remembered may have been damaged
-    problems: dict[Digest, Problem] = {}
     sizes = dict(blobs)
-    for digest, size in blobs:
-        blob = Descriptor(media_type=media_types.OCTET_STREAM, digest=digest, size=size)
-        try:
-            async with store.fetch(blob) as reader:
-                await reader.drain(lambda _: None)
-        except OCIError as error:
-            problems[digest] = Problem(digest, "damaged", str(error))
+    problems = await _damaged(store, sizes)
     seen: set[tuple[Digest, bool]] = set()
     todo = list(roots)
     while todo:
@@ -131,6 +128,21 @@ async def verify(
         if problem is not None:
             problems[digest] = problem
     return sorted(problems.values(), key=lambda problem: problem.digest)
+
+
+async def _damaged(store: Listed, sizes: dict[Digest, int]) -> dict[Digest, Problem]:
+    """Hash all blobs; those that are not there any more leave `sizes`."""
+    problems: dict[Digest, Problem] = {}
+    for digest, size in list(sizes.items()):
+        blob = Descriptor(media_type=media_types.OCTET_STREAM, digest=digest, size=size)
+        try:
+            async with store.fetch(blob) as reader:
+                await reader.drain(lambda _: None)
+        except NotFoundError:
+            del sizes[digest]
+        except OCIError as error:
+            problems[digest] = Problem(digest, "damaged", str(error))
+    return problems
 
 
 def _missing(descriptor: Descriptor, sizes: dict[Digest, int]) -> Problem | None:

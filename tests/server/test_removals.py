@@ -9,6 +9,7 @@ import pytest
 
 from ocipkg_async.server import EmbeddedRegistry
 from ocipkg_async.spec import EMPTY, Digest, Index
+from removing import Remover
 from server.driving import (
     REPOSITORY,
     Answer,
@@ -18,7 +19,6 @@ from server.driving import (
     manifest_url,
     referrers_url,
 )
-from server.removing import Remover
 
 CONTENT = b"some content"
 BLOB = Digest.of(CONTENT)
