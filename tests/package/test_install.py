@@ -12,9 +12,11 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -865,26 +867,36 @@ async def test_cancelling_at_any_step_leaves_nothing(
 
 @pytest.mark.parametrize("native", [False, True])
 async def test_cancelling_while_a_layer_is_written_waits_for_the_thread(
-    made: Made, tmp_path: Path, native: bool
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, native: bool
 ) -> None:
     """The thread ends between two entries, and only then is the staging folder removed."""
     tar = raw.archive(*(raw.file(b"%d/f" % n) for n in range(20_000)))
     manifest = await made.package(tar)
+    loop = asyncio.get_running_loop()
+    cancel: Callable[[], object] = int
+    write, folders = os.mkdir, 0
 
-    async def watch(cancel: Callable[[], object]) -> None:
-        while not any(tmp_path.glob(".tmp-*/tree/*/f")):  # noqa: ASYNC110 - files are no event
-            await anyio.sleep(0.001)
-        cancel()
+    def mkdir(*args: Any, **options: Any) -> None:
+        nonlocal folders
+        write(*args, **options)
+        folders += 1
+        if folders == 50:
+            loop.call_soon_threadsafe(cancel)
+        elif folders > 50:
+            time.sleep(0.001)  # the loop hears of it long before the last one
 
+    monkeypatch.setattr(os, "mkdir", mkdir)
     if native:
         task = asyncio.create_task(unpack(made.store, manifest, tmp_path / "out"))
-        await watch(task.cancel)
+        cancel = task.cancel
         await asyncio.wait([task])
         assert task.cancelled()
     else:
-        async with anyio.create_task_group() as group:
-            group.start_soon(watch, group.cancel_scope.cancel)
+        with anyio.CancelScope() as scope:
+            cancel = scope.cancel
             await unpack(made.store, manifest, tmp_path / "out")
+        assert scope.cancelled_caught
+    assert 50 <= folders < 20_000
     assert list(tmp_path.iterdir()) == []
 
 

@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,6 +92,14 @@ class RawServer:
     @property
     def url(self) -> str:
         return f"http://{self.host}"
+
+
+@contextmanager
+def nobody() -> Iterator[RawServer]:
+    """Hold an address of this machine on which nobody listens, nor can begin to."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield RawServer(port=held.getsockname()[1])
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ from ocipkg_async.errors import (
 from ocipkg_async.events import Event, Retrying
 from ocipkg_async.transport import Request, Response, RetryPolicy, Transport
 from server.lines import until
-from transport.servers import get, ok, quick, read_head, saying, serve, serve_raw, text
+from transport.servers import get, nobody, ok, quick, read_head, saying, serve, serve_raw, text
 
 
 async def read_to_end(response: Response, received: list[bytes]) -> None:
@@ -223,12 +223,11 @@ async def test_tls_that_breaks_off_is_tried_again() -> None:
 
 
 async def test_nobody_listens() -> None:
-    async with serve_raw(saying()) as server:
-        pass
     events: list[Event] = []
-    async with Transport(quick(), on_event=events.append) as transport:
-        with pytest.raises(ConnectError, match="cannot connect") as caught:
-            await transport.fetch(get(server), max_bytes=1)
+    with nobody() as server:
+        async with Transport(quick(), on_event=events.append) as transport:
+            with pytest.raises(ConnectError, match="cannot connect") as caught:
+                await transport.fetch(get(server), max_bytes=1)
     assert server.host in str(caught.value)
     assert len(events) == 2
 
