@@ -160,12 +160,14 @@ class BlobFolder:
         blob = Descriptor(media_type=media_types.OCTET_STREAM, digest=digest, size=size)
         if await self.has(blob):
             return True
-        if not await run_in_thread(partial(self._link, other.file(digest), self.file(digest))):
-            try:
-                async with other.fetch(blob) as reader:
-                    await self.store(reader)
-            except NotFoundError:
-                return False
+        linked = await run_in_thread(partial(self._link, other.file(digest), self.file(digest)))
+        if linked or await self.has(blob):  # somebody else was faster
+            return True
+        try:
+            async with other.fetch(blob) as reader:
+                await self.store(reader)
+        except NotFoundError:
+            return False
         return True
 
     def renew(self, *digests: Digest) -> None:

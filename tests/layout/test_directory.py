@@ -390,6 +390,24 @@ async def test_linking_from_another_layout(layout: Layout, tmp_path: Path) -> No
     assert await fetch_bytes(layout, descriptor) == data
 
 
+async def test_a_blob_that_another_task_links_first_is_not_copied(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    descriptor, data = layer()
+    other = await Layout.open(tmp_path / "other", create=True)
+    await other.push(descriptor, BytesSource(data))
+    link = os.link
+
+    def late(source: Path, path: Path, **options: bool) -> None:
+        link(source, path)
+        link(source, path, **options)
+
+    monkeypatch.setattr(os, "link", late)
+    assert await layout.link_blob(descriptor.digest, other)
+    blob = blob_path(descriptor.digest)
+    assert (layout.path / blob).samefile(other.path / blob)
+
+
 async def test_i09_collect_keeps_all_that_is_needed(layout: Layout) -> None:
     subject = await push_image(layout, "subject")
     referrer = await push_image(layout, "referrer")
