@@ -30,11 +30,11 @@ async def test_idle_upload_goes_without_another_one(start: Start, tmp_path: Path
 
 async def test_upload_that_takes_longer_than_it_may_be_idle_goes_on(start: Start) -> None:
     """The time begins at the end of a request, also for the one that comes next."""
-    driver = await start(limits=Limits(upload_idle_s=2))
+    driver = await start(limits=Limits(upload_idle_s=4))
     location = await driver.start()
     async with line(driver) as one:
         await one.send(head("PATCH", location, "Content-Length: 4") + b"da")
-        await anyio.sleep(3)
+        await anyio.sleep(5)
         await one.send(b"ta")
         assert (await one.answer())[0] == 202
     await anyio.sleep(0.5)

@@ -290,12 +290,12 @@ async def test_an_answer_to_a_sent_body_may_take_longer_than_a_read() -> None:
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_head(reader)
         await reader.readexactly(100_000)
-        await asyncio.sleep(1.3)
+        await asyncio.sleep(3.5)
         writer.write(ok(b"stored"))
 
     async with (
         serve_raw(script) as server,
-        Transport(quick(read_timeout_s=1, answer_timeout_s=30)) as transport,
+        Transport(quick(read_timeout_s=3, answer_timeout_s=30)) as transport,
     ):
         _, answer = await transport.fetch(
             put(server, Counted(DATA[:100_000]), retry=False), max_bytes=10

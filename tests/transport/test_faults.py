@@ -102,7 +102,7 @@ async def test_d120_a_stalled_answer_and_a_stalled_body_time_out() -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
         await asyncio.sleep(60)
 
-    options = quick(read_timeout_s=0.8, retry=RetryPolicy(attempts=1))
+    options = quick(read_timeout_s=2.5, retry=RetryPolicy(attempts=1))
     async with serve_raw(hang, half) as server, Transport(options) as transport:
         with pytest.raises(TimedOutError):
             await transport.fetch(get(server), max_bytes=100)
@@ -134,14 +134,14 @@ async def test_headers_that_never_end_time_out(drop: bytes) -> None:
 async def test_d120_a_slow_body_that_keeps_coming_does_not_time_out() -> None:
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_head(reader)
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n")
-        for _ in range(6):
-            await asyncio.sleep(0.3)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n")
+        for _ in range(20):
+            await asyncio.sleep(0.35)
             writer.write(b"x")
 
-    async with serve_raw(drip) as server, Transport(quick(read_timeout_s=1.5)) as transport:
-        _, body = await transport.fetch(get(server, retry=False), max_bytes=10)
-    assert body == b"xxxxxx"
+    async with serve_raw(drip) as server, Transport(quick(read_timeout_s=6)) as transport:
+        _, body = await transport.fetch(get(server, retry=False), max_bytes=20)
+    assert body == b"x" * 20
 
 
 async def test_a_reset_while_the_body_comes_is_an_error() -> None:

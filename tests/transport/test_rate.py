@@ -187,9 +187,9 @@ async def test_a_cancelled_read_loses_nothing() -> None:
 
 async def test_waiting_for_the_bucket_is_no_stall() -> None:
     async def sleep(_: float) -> None:
-        await anyio.sleep(0.7)  # longer than a silent peer is given
+        await anyio.sleep(2.2)  # longer than a silent peer is given
 
-    options = TransportOptions(bytes_per_s=RATE, read_timeout_s=0.5, connect_timeout_s=30)
+    options = TransportOptions(bytes_per_s=RATE, read_timeout_s=2, connect_timeout_s=30)
     async with (
         serve(lambda _: text("x" * 3 * PIECE)) as server,
         Connections(options, clock=lambda: 0.0, sleep=sleep) as connections,
