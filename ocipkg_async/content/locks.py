@@ -19,6 +19,8 @@ from .threads import run_in_thread
 # a blocking flock in a thread cannot.
 _FIRST_WAIT_S = 0.005
 _LONGEST_WAIT_S = 0.1
+_MOST_REMOVED = 16
+"""How many lock files in a row may be removed before the lock counts as held."""
 
 if sys.platform == "win32":
     import msvcrt
@@ -53,23 +55,32 @@ def _open_and_try(path: Path, *, shared: bool) -> int | None:
     """Open the lock file and try once; None if somebody holds it.
 
     The file may be removed by whoever held it; a lock on a removed file excludes nobody, so the
-    path must still name the locked file. A link is not followed: in a folder of somebody else it
-    could make a file anywhere.
+    path must still name the locked file. Then nobody holds the one that is there next, perhaps,
+    and it is tried in its place. A link is not followed: in a folder of somebody else it could
+    make a file anywhere.
     """
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-    fd = os.open(path, flags, 0o666)
-    try:
-        if _try_lock(fd, shared=shared):
-            opened, named = os.fstat(fd), os.stat(path)  # noqa: PTH116 - beside fstat
-            if (opened.st_dev, opened.st_ino) == (named.st_dev, named.st_ino):
+    for _ in range(_MOST_REMOVED):
+        fd = os.open(path, flags, 0o666)
+        try:
+            locked = _try_lock(fd, shared=shared)
+            if locked and _is_named(fd, path):
                 return fd
-    except FileNotFoundError:
-        pass
-    except BaseException:
+        except BaseException:
+            os.close(fd)
+            raise
         os.close(fd)
-        raise
-    os.close(fd)
+        if not locked:
+            break
     return None
+
+
+def _is_named(fd: int, path: Path) -> bool:
+    """Whether `path` is still the file that was opened."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))  # noqa: PTH116 - beside fstat
+    except FileNotFoundError:
+        return False
 
 
 def _is_read_only(path: Path) -> bool:

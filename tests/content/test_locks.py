@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from moments import just_before
 from ocipkg_async.content.locks import excludes, file_lock, lock_if_free
 from ocipkg_async.errors import StorageError, TimedOutError
 
@@ -122,6 +124,17 @@ async def test_a_lock_is_verified_by_locking_again(
         monkeypatch.setattr(fcntl, "flock", lambda *_: None)  # grants every lock
         async with file_lock(path):
             assert not await anyio.to_thread.run_sync(excludes, path)
+
+
+async def test_a_lock_file_that_its_holder_removes_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lock"
+    # It was opened here; whoever held it removes it, and lets go.
+    removed = just_before(monkeypatch, "stat", lambda p: p == str(path), path.unlink)
+    async with file_lock(path, timeout_s=0):
+        assert removed
+        assert not await is_free(path)
 
 
 async def test_a_lock_if_it_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,11 +285,16 @@ async def test_a_lock_on_a_file_that_was_removed_meanwhile_counts_for_nothing(
     path = MovingPath(tmp_path / "lock")
     (tmp_path / "new").touch()
     old, new, gone = (str(tmp_path / name) for name in ("old", "new", "gone"))
-    path.files = iter([old, new, old, gone])  # opened under the first name, found under the second
-    for _ in range(2):
-        assert not await is_free(path)
-    path.files = iter([old, old])
-    assert await is_free(path)
+    # Opened under the first name, found under the second: what is there now counts.
+    async with file_lock(tmp_path / "new", timeout_s=0):
+        for removed in ([old, new], [old, gone]):
+            path.files = iter([*removed, new])
+            assert not await is_free(path)
+    for removed in ([old, new], [old, gone]):
+        path.files = iter([*removed, new, new])
+        assert await is_free(path)
+    path.files = itertools.cycle([old, gone])  # always removed again: somebody is at it
+    assert not await is_free(path)
 
 
 async def test_file_that_cannot_be_opened(tmp_path: Path) -> None:
