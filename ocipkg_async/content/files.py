@@ -20,7 +20,8 @@ from .locks import lock_if_free
 TEMP_PREFIX = ".tmp-"
 """How every unfinished file and folder begins; `remove_stale` clears what a killed process left."""
 # As `temp_name` makes them: a folder that the user chose may hold hidden files of other programs.
-_TEMP = re.compile(rf"{re.escape(TEMP_PREFIX)}[0-9]+-.+", re.ASCII)
+# 0 is nobody's number: a name with it is for what a lock guards, whose age says nothing.
+_TEMP = re.compile(rf"{re.escape(TEMP_PREFIX)}[1-9][0-9]*-.+", re.ASCII)
 STALE_AFTER_S = 24 * 3600.0
 PARTIAL_PREFIX = ".partial-"
 """How a download begins that a later run may go on with; its journal and lock lie beside it."""
@@ -104,6 +105,20 @@ def make_folder(path: Path, *, durable: bool = False) -> None:
             sync_folder(folder)
             if folder == above:
                 break
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a file, a link, or a folder with all that is in it; others may remove it as well.
+
+    Raises:
+        OSError: as the system says it.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        while path.is_dir() and not path.is_symlink():
+            # What somebody else removes meanwhile ends it early, with the rest still there.
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(path)
+        path.unlink()
 
 
 def remove_stale(folder: Path, *, now_s: float, older_than_s: float = STALE_AFTER_S) -> int:

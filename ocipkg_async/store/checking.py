@@ -44,8 +44,7 @@ def _in_folder(
     listing: ListedFolder, folder: Path, above: str, *, thorough: bool, check: Callable[[], None]
 ) -> Iterator[Difference]:
     if thorough:
-        there = os.listdir(folder)  # noqa: PTH208 - names are wanted, not paths
-        for name in sorted(set(there) - listing.children.keys()):
+        for name in sorted(_names(folder) - listing.children.keys()):
             yield Difference(above + name, "does not belong there")
     for name, child in sorted(listing.children.items()):
         check()
@@ -55,6 +54,13 @@ def _in_folder(
             yield Difference(above + name, what)
         elif isinstance(child, ListedFolder):
             yield from _in_folder(child, path, f"{above}{name}/", thorough=thorough, check=check)
+
+
+def _names(folder: Path) -> set[str]:
+    try:
+        return set(os.listdir(folder))  # noqa: PTH208 - names are wanted, not paths
+    except (FileNotFoundError, NotADirectoryError):
+        return set()  # removed since it was looked at: so is all that should be in it
 
 
 def differs(
@@ -72,9 +78,19 @@ def differs(
         InvalidDocumentError, OSError: as `differences`.
     """
     try:
-        found = path.lstat()
+        return _differs(listed, path, path.lstat(), thorough=thorough, check=check)
     except (FileNotFoundError, NotADirectoryError):
         return "is missing"
+
+
+def _differs(
+    listed: Listed,
+    path: Path,
+    found: os.stat_result,
+    *,
+    thorough: bool,
+    check: Callable[[], None],
+) -> str | None:
     if isinstance(listed, ListedFolder):
         return None if stat.S_ISDIR(found.st_mode) else "is of another kind"
     if isinstance(listed, ListedLink):

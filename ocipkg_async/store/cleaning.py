@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import stat
 import time
 from collections import Counter
@@ -18,6 +17,7 @@ from ..content.files import (
     PARTIAL_PREFIX,
     TEMP_PREFIX,
     remove_stale_partials,
+    remove_tree,
     temp_name,
 )
 from ..content.locks import lock_if_free
@@ -136,13 +136,14 @@ class Cleaning:
     def _look(self, waste: _Waste) -> None:
         shelf = self._shelf
         folders = {shelf.folder(digest) for digest in waste.kept}
-        for path in shelf.packages.glob("*/*"):
+        for parent in _inside(shelf.packages):
             # Behind a link lies what is not the store's.
-            if path.parent.name.startswith(TEMP_PREFIX) or path.parent.is_symlink():
+            if parent.name.startswith(TEMP_PREFIX) or parent.is_symlink():
                 continue
-            if path not in folders:
-                temporary = path.name.startswith(TEMP_PREFIX)
-                (waste.temps if temporary else waste.folders).append(path)
+            for path in _inside(parent):
+                if path not in folders:
+                    temporary = path.name.startswith(TEMP_PREFIX)
+                    (waste.temps if temporary else waste.folders).append(path)
         waste.temps.extend(shelf.packages.glob(f"{TEMP_PREFIX}*"))
         for folder in (shelf.layout.path, *self._blobs.glob("*"), *shelf.indexes.path.glob("*")):
             waste.temps.extend(folder.glob(f"{TEMP_PREFIX}*"))
@@ -177,28 +178,37 @@ class Cleaning:
         for folder in waste.folders:
             # Out of sight first: a folder is there whole or not at all.
             hidden = self._shelf.packages / temp_name()
-            folder.rename(hidden)
-            _remove_tree(hidden)
+            with contextlib.suppress(FileNotFoundError):
+                folder.rename(hidden)
+            remove_tree(hidden)
 
     def _remove_rest(self, waste: _Waste, now_s: float) -> None:
         for path in (*waste.temps, *waste.indexes):
-            _remove_tree(path)
+            remove_tree(path)
         for folder in (self._shelf.partials, self._blobs):
             remove_stale_partials(folder, now_s=now_s, older_than_s=self._grace_s)
         for lock in self._shelf.locks.iterdir():
             if lock.name != STORE_LOCK:
-                lock.unlink()
+                lock.unlink(missing_ok=True)
 
     def keep_stamps(self, names: Collection[str]) -> None:
         """Forget when other packages were used; blocks."""
         self._shelf.stamps.keep_only(names)
 
 
+def _inside(folder: Path) -> list[Path]:
+    """Return what is in a folder: nothing if it is none, or was removed just now."""
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def _leads_to(path: Path, digest: Digest, kept: frozenset[Digest]) -> bool:
     """Whether an index lists a manifest that is installed."""
     try:
         index = parse_document(path.read_bytes(), digest=digest)
-    except OCIError:
+    except (OCIError, FileNotFoundError):
         return False
     return isinstance(index, Index) and any(one.digest in kept for one in index.manifests)
 
@@ -239,10 +249,3 @@ def _files(path: Path) -> Iterator[os.stat_result]:
         elif stat.S_ISDIR(found.st_mode):
             for below in path.iterdir():
                 yield from _files(below)
-
-
-def _remove_tree(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)  # a file manager's, or a link

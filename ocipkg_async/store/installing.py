@@ -1,11 +1,11 @@
 """Getting the files of one manifest into a store: from another package, or from its layers."""
 
+import contextlib
 import hashlib
 import json
 import shutil
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,10 +20,16 @@ from ..content import (
     finish_in_thread,
     run_in_thread,
 )
-from ..content.files import TEMP_PREFIX, remove_stale, temp_name
-from ..content.locks import file_lock
+from ..content.files import (
+    STALE_AFTER_S,
+    TEMP_PREFIX,
+    remove_stale,
+    remove_tree,
+    temp_name,
+)
+from ..content.locks import file_lock, lock_if_free
 from ..copy import copy_graph
-from ..errors import IntegrityError, NotFoundError, storage_errors
+from ..errors import IntegrityError, NotFoundError, StorageError, storage_errors
 from ..events import OnEvent, Skipped, Warned
 from ..package import UnpackLimits, unpack_new
 from ..package.layer_plan import IMAGE_CONFIGS, UnpackPlan, plan_unpack
@@ -156,7 +162,7 @@ async def _from_other(
             with storage_errors(f"write {folder}"):
                 try:
                     link_tree(receipt.listing, other, linked, check=from_thread.check_cancelled)
-                except ChangedError:
+                except (ChangedError, FileNotFoundError):
                     return False
                 shelf.make_room(manifest.digest, receipt, work / temp_name())
                 linked.rename(folder)
@@ -167,23 +173,30 @@ async def _from_other(
     return False
 
 
+_WORKPLACE = f"{TEMP_PREFIX}0-"
+
+
 def _workplace_path(shelf: Shelf, key: str) -> Path:
-    return shelf.packages / f"{TEMP_PREFIX}0-{key}"
+    return shelf.packages / f"{_WORKPLACE}{key}"
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def _workplace(shelf: Shelf, key: str) -> AsyncIterator[Path]:
     """Make a folder to build in, where the lock on `key` keeps others out, and remove it.
 
-    What a killed process left of the same content goes, too.
+    What killed processes left goes, too: of the same content, and of others if it is old.
     """
     path = _workplace_path(shelf, key)
 
     def make() -> None:
-        remove_stale(shelf.packages, now_s=time.time())
+        now_s = time.time()
+        remove_stale(shelf.packages, now_s=now_s)
+        for other in shelf.packages.glob(f"{_WORKPLACE}*"):
+            if other != path:
+                with contextlib.suppress(OSError, StorageError):
+                    _remove_stale_workplace(shelf, other, before_s=now_s - STALE_AFTER_S)
         with storage_errors(f"create {path}"):
-            if path.exists():
-                shutil.rmtree(path)
+            remove_tree(path)
             path.mkdir(mode=0o700)
 
     try:
@@ -191,6 +204,16 @@ async def _workplace(shelf: Shelf, key: str) -> AsyncIterator[Path]:
         yield path
     finally:
         await _clear(path)
+
+
+def _remove_stale_workplace(shelf: Shelf, path: Path, *, before_s: float) -> None:
+    """Remove the workplace of other content if it is old and nobody builds there: by its lock."""
+    if path.lstat().st_mtime >= before_s:
+        return
+    with lock_if_free(shelf.locks / path.name.removeprefix(_WORKPLACE)) as free:
+        # Looked at again under the lock: somebody may have begun anew just now.
+        if free and path.lstat().st_mtime < before_s:
+            remove_tree(path)
 
 
 async def _clear(workplace: Path) -> None:
@@ -254,7 +277,8 @@ class _Building:
                 async with layout.fetch(blob) as reader:
                     await reader.drain(len)
             except IntegrityError:
-                await layout.delete(blob)
+                with contextlib.suppress(NotFoundError):  # another process was faster
+                    await layout.delete(blob)
                 damaged = True
             except NotFoundError:
                 continue  # embedded in the manifest, or not kept

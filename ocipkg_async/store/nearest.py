@@ -48,10 +48,20 @@ class Nearest:
                 raw = await self._document(descriptor)
                 reader = BlobReader(BytesStream(raw), descriptor)
             else:
-                near = await self._layout.size_of(descriptor.digest) == descriptor.size
-                opened = (self._layout if near else self._source).fetch(descriptor)
-                reader = await stack.enter_async_context(opened)
+                near = await self._near(stack, descriptor)
+                if near is None:
+                    near = await stack.enter_async_context(self._source.fetch(descriptor))
+                reader = near
             yield reader
+
+    async def _near(self, stack: AsyncExitStack, descriptor: Descriptor) -> BlobReader | None:
+        """Open a blob of the layout; None if it is not there."""
+        if await self._layout.size_of(descriptor.digest) != descriptor.size:
+            return None
+        try:
+            return await stack.enter_async_context(self._layout.fetch(descriptor))
+        except NotFoundError:
+            return None  # another process found it damaged, and removed it just now
 
     async def _document(self, descriptor: Descriptor) -> bytes:
         index = media_types.is_index(descriptor.media_type)

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from moments import just_before
 from ocipkg_async.content.files import (
     PARTIAL_PREFIX,
     TEMP_PREFIX,
     atomic_file,
     remove_stale,
     remove_stale_partials,
+    remove_tree,
     sync_folder,
     temp_name,
     write_all,
@@ -168,6 +170,27 @@ def test_remove_stale_takes_old_unfinished_files_and_folders_only(tmp_path: Path
     assert names(outside) == ["kept"]
     assert remove_stale(tmp_path / "missing", now_s=now) == 0
     assert remove_stale(folder / "other", now_s=now) == 0
+
+
+def test_a_tree_that_somebody_else_removes_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = tmp_path / "tree"
+    for name in ("a/one", "a/two", "b/three"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).touch()
+    gone = just_before(monkeypatch, "unlink", lambda p: p.endswith("one"), (tree / "a/one").unlink)
+    remove_tree(tree)
+    assert gone
+    assert names(tmp_path) == []
+    remove_tree(tree)
+
+
+def test_removing_a_tree_leaves_what_is_behind_a_link(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    remove_tree(tmp_path / "link")
+    assert names(tmp_path) == ["folder"]
 
 
 def leave_partial(folder: Path, stem: str, *, age_s: float, parts: str = "fjl") -> set[str]:
