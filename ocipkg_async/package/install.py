@@ -8,7 +8,9 @@ after a failure or cancellation the destination is as it was (S-29).
 import errno
 import functools
 import os
+import stat
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TypeVar
 
@@ -173,9 +175,10 @@ async def _own_task(function: Callable[[], Awaitable[_T]]) -> _T:
 
 
 async def _unpack(building: Building, destination: Path, *, overwrite: bool) -> UnpackReport:
-    if not await _exists(destination):
+    found = await to_thread.run_sync(_is_folder, destination)
+    if found is None:
         return await _unpack_new(building, destination, None, None)
-    if not await to_thread.run_sync(destination.is_dir):
+    if not found:
         raise AlreadyExistsError(f"{destination} is not a folder", hint="choose another folder")
     async with staging_folder(destination) as staging:
 
@@ -190,7 +193,10 @@ async def _unpack_new(
 ) -> UnpackReport:
     if before is None and await _exists(folder):
         raise _exists_error(folder)
-    async with parents(folder.parent), staging_folder(workplace or folder.parent) as staging:
+    async with AsyncExitStack() as stack:
+        made = await stack.enter_async_context(parents(folder.parent))
+        opened = staging_folder(workplace) if workplace else staging_folder(folder.parent, made)
+        staging = await stack.enter_async_context(opened)
 
         def place(listing: ListedFolder) -> None:
             if before is not None:
@@ -198,6 +204,14 @@ async def _unpack_new(
             _put_in_place(staging / TREE, folder)
 
         return await building.run(staging, None, place)
+
+
+def _is_folder(path: Path) -> bool | None:
+    """Whether a path is a folder; None if nothing is there."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False if os.path.lexists(path) else None
 
 
 async def _exists(path: Path) -> bool:
@@ -214,8 +228,19 @@ def _put_in_place(tree: Path, folder: Path) -> None:
         raise _exists_error(folder)
     with storage_errors(f"create {folder}"):
         try:
-            tree.rename(folder)
+            _rename(tree, folder)
         except OSError as error:
-            if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+            if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
                 raise _exists_error(folder) from error  # somebody was faster
             raise
+
+
+def _rename(tree: Path, folder: Path) -> None:
+    try:
+        tree.rename(folder)
+    except FileNotFoundError:
+        if not tree.exists():
+            raise
+        # A call that failed had made the parents as well, and removed them while they were empty.
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        tree.rename(folder)

@@ -5,6 +5,7 @@ until the end, so that it can be put back. Nothing is reached through a link (S-
 """
 
 import contextlib
+import errno
 import stat
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from ..content.files import temp_name
 from ..errors import AlreadyExistsError, storage_errors
 from .entry_names import Parts
 from .folders import HAS_DESCRIPTORS, Folder, open_folder
+
+_TRIES = 16
+"""How often a folder is looked at again that others make and remove meanwhile."""
+_IN_THE_WAY = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
 
 
 def merge_tree(
@@ -58,8 +63,12 @@ def _check(new: Folder, old: Folder, *, overwrite: bool) -> None:
             continue
         both = _is_folder(new, name), stat.S_ISDIR(there.st_mode)
         if all(both):
-            with new.child(name) as new_child, old.child(name) as old_child:
-                _check(new_child, old_child, overwrite=overwrite)
+            with contextlib.ExitStack() as opened:
+                try:
+                    old_child = opened.enter_context(old.child(name))
+                except FileNotFoundError:
+                    continue
+                _check(opened.enter_context(new.child(name)), old_child, overwrite=overwrite)
         elif any(both) or not overwrite:
             raise in_the_way(old.path / name, mixed=any(both))
 
@@ -89,42 +98,76 @@ class _Move:
     def all(self, new: Folder, old: Folder, parts: Parts) -> None:
         for name in new.names():
             path = (*parts, name)
-            there = old.look(name)
-            if there is not None and stat.S_ISDIR(there.st_mode) and _is_folder(new, name):
-                with new.child(name) as new_child, old.child(name) as old_child:
-                    self.all(new_child, old_child, path)
-                continue
-            if not self._overwrite:
+            if _is_folder(new, name):
+                self._move_folder(new, old, path)
+            elif self._overwrite:
+                self._move_over(new, old, path)
+            else:
                 self._move_new(new, old, name)
                 self._done.append((path, None))
-                continue
-            aside = None
-            if there is not None:
-                aside = temp_name()
+
+    def _move_folder(self, new: Folder, old: Folder, path: Parts) -> None:
+        """Move a folder, or what is in it where there is one; others may make or remove that."""
+        name = path[-1]
+        for _ in range(_TRIES):
+            there = old.look(name)
+            if there is None:
                 try:
-                    old.link(name, self._kept, aside)  # so that the name is never missing
-                except OSError:
-                    old.rename(name, self._kept, aside)
-                    self._done.append((path, aside))
                     new.rename(name, old, name)
-                    continue
-            new.rename(name, old, name)
-            self._done.append((path, aside))
+                except OSError as error:
+                    if error.errno not in _IN_THE_WAY:
+                        raise
+                else:
+                    self._done.append((path, None))
+                    return
+            elif not stat.S_ISDIR(there.st_mode):
+                break
+            else:
+                with contextlib.ExitStack() as opened:
+                    try:
+                        old_child = opened.enter_context(old.child(name))
+                    except FileNotFoundError:
+                        continue
+                    self.all(opened.enter_context(new.child(name)), old_child, path)
+                    return
+        raise in_the_way(old.path / name, mixed=True)
+
+    def _move_over(self, new: Folder, old: Folder, path: Parts) -> None:
+        """Move a file or link; what it replaces, if there is anything, is kept aside."""
+        name, aside = path[-1], temp_name()
+        try:
+            old.link(name, self._kept, aside)  # so that the name is never missing
+        except FileNotFoundError:
+            self._move_last(new, old, path, None)
+        except OSError as error:
+            if _is_folder(old, name):
+                raise in_the_way(old.path / name, mixed=True) from error
+            try:
+                old.rename(name, self._kept, aside)
+            except FileNotFoundError:
+                self._move_last(new, old, path, None)
+            else:
+                self._done.append((path, aside))
+                new.rename(name, old, name)
+        else:
+            self._move_last(new, old, path, aside)
+
+    def _move_last(self, new: Folder, old: Folder, path: Parts, aside: str | None) -> None:
+        new.rename(path[-1], old, path[-1])
+        self._done.append((path, aside))
 
     def _move_new(self, new: Folder, old: Folder, name: str) -> None:
         """Move where nothing may be; what somebody put there since the check stays as it is."""
-        found = new.look(name)
-        if found is not None and stat.S_ISREG(found.st_mode):
-            try:
-                new.link(name, old, name)  # unlike a rename, it replaces nothing
-            except FileExistsError as error:
-                raise in_the_way(old.path / name) from error
-            except OSError:
-                pass  # no hard links on this file system
-            else:
-                with contextlib.suppress(OSError):  # it is removed with its folder
-                    new.unlink(name)
-                return
+        try:
+            new.link(name, old, name)  # unlike a rename, it replaces nothing
+        except FileExistsError as error:
+            raise in_the_way(old.path / name) from error
+        except OSError:
+            pass  # no hard links on this file system, or none of symbolic links
+        else:
+            with contextlib.suppress(OSError):  # it is removed with its folder
+                new.unlink(name)
+            return
         if old.look(name) is not None:
             raise in_the_way(old.path / name)
         new.rename(name, old, name)

@@ -1,13 +1,14 @@
 """The folders that unpacking needs for a while: one to build in, one for unfinished downloads, parents."""
 
-import functools
 import os
 import shutil
 import stat
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 from anyio import to_thread
@@ -16,26 +17,42 @@ from ..content import finish_in_thread
 from ..content.files import PARTIAL_PREFIX, remove_stale, temp_name
 from ..errors import storage_errors
 
+_T = TypeVar("_T")
+
 TREE, BLOBS, BACKUP = "tree", "blobs", "backup"
 PARTIAL = ".ocipkg-partial"
+_TRIES = 16
+"""How often folders are made that calls which are at their end remove, since they are empty."""
 
 
 @asynccontextmanager
-async def staging_folder(parent: Path) -> AsyncIterator[Path]:
-    """Make a private folder in `parent`, and remove it with all that is left in it."""
+async def staging_folder(parent: Path, made: list[Path] | None = None) -> AsyncIterator[Path]:
+    """Make a private folder in `parent`, and remove it with all that is left in it.
+
+    Args:
+        parent: an existing folder.
+        made: of `parents`, if they made it: it is made again where a call that failed, and had
+            found it missing as well, has just removed it.
+    """
     path = parent / temp_name()
     try:
         with storage_errors(f"write into {parent}"):
-            await to_thread.run_sync(_make_staging, path)
+            await to_thread.run_sync(_make_staging, path, made)
         yield path
     finally:
         with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(functools.partial(shutil.rmtree, path, ignore_errors=True))
+            await to_thread.run_sync(partial(shutil.rmtree, path, ignore_errors=True))
 
 
-def _make_staging(path: Path) -> None:
+def _make_staging(path: Path, made: list[Path] | None) -> None:
     remove_stale(path.parent, now_s=time.time())  # what a killed run left is large
-    path.mkdir(mode=0o700)
+
+    def make() -> None:
+        if made is not None:
+            _make_missing(path.parent, made)
+        path.mkdir(mode=0o700)
+
+    _again(make)
     for name in (TREE, BLOBS, BACKUP):
         (path / name).mkdir()
 
@@ -74,22 +91,26 @@ def _partials_in(path: Path) -> list[str]:
 
 def _make_private(path: Path) -> bool:
     """Make a folder for this user alone; False if it is somebody else's, who could change what was verified."""
-    with storage_errors(f"create {path}"):
+
+    def make() -> os.stat_result:
         with suppress(FileExistsError):
             path.mkdir(mode=0o700)
-        found = path.lstat()
+        return path.lstat()
+
+    with storage_errors(f"create {path}"):
+        found = _again(make)
     owned = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
     return stat.S_ISDIR(found.st_mode) and owned and not found.st_mode & 0o022
 
 
 @asynccontextmanager
-async def parents(folder: Path) -> AsyncIterator[None]:
-    """Make missing folders, and remove them again after a failure."""
+async def parents(folder: Path) -> AsyncIterator[list[Path]]:
+    """Make missing folders, give a list of them, and remove them again after a failure."""
     made: list[Path] = []
     try:
         with storage_errors(f"create {folder}"):
             await to_thread.run_sync(_make_parents, folder, made)
-        yield
+        yield made
     except BaseException:
         with anyio.CancelScope(shield=True):
             await to_thread.run_sync(_remove_empty, made)
@@ -97,10 +118,23 @@ async def parents(folder: Path) -> AsyncIterator[None]:
 
 
 def _make_parents(folder: Path, made: list[Path]) -> None:
+    _again(partial(_make_missing, folder, made))
+
+
+def _make_missing(folder: Path, made: list[Path]) -> None:
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     for one in reversed(missing):
         one.mkdir(exist_ok=True)
         made.append(one)
+
+
+def _again(make: Callable[[], _T]) -> _T:
+    """Make something in folders that others may remove meanwhile, from the start if they did."""
+    for _ in range(_TRIES):
+        # That a folder exists is told of one that is gone when it is looked at.
+        with suppress(FileNotFoundError, FileExistsError):
+            return make()
+    return make()
 
 
 def _remove_empty(made: list[Path]) -> None:
