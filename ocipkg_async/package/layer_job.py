@@ -111,7 +111,8 @@ class LayerJob:
     async def _present(self, step: Callable[[LayerTask], Awaitable[None]], task: LayerTask) -> None:
         """Do something with a layer that arrived; fetch it again if it was taken away.
 
-        Another process that unpacks the same takes what both wait for when it has everything.
+        Another process that unpacks the same takes what both wait for when it has everything; and
+        one that deletes or collects takes what is unpacked where it lies in a layout.
         """
         key = _key(task)
         while True:
@@ -209,7 +210,8 @@ class LayerJob:
     @contextmanager
     def _opened(self, path: Path) -> Iterator[IO[bytes]]:
         with storage_errors(f"read {path}"), ExitStack() as stack:
-            with _taken(path) if self._is_kept(path) else nullcontext():
+            # What is not our own may go: a layer that is kept, or a blob of a layout.
+            with nullcontext() if path.parent == self._blobs else _taken(path):
                 file = stack.enter_context(path.open("rb", buffering=0))
             yield file
 
@@ -246,10 +248,11 @@ class LayerJob:
 
 def _bring(path: Path, file: IO[bytes], own: Path, alone: bool) -> None:  # noqa: FBT001
     """Move a file, or copy it where others use it, too."""
-    with storage_errors(f"move {path} to {own}"), _taken(path):
+    with storage_errors(f"move {path} to {own}"):
         if alone:
             file.close()  # Windows moves no open file
-            shutil.move(path, own)  # the folder may have been chosen on another file system
+            with _taken(path) if own.parent.is_dir() else nullcontext():
+                shutil.move(path, own)  # the folder may have been chosen on another file system
             return
         with own.open("xb", buffering=0) as copy:
             while data := file.read(_COPY_BYTES):
@@ -278,6 +281,9 @@ def _is_stable(path: Path) -> bool:
     if not hasattr(os, "geteuid"):
         return True
     with storage_errors(f"examine {path}"):
-        found = path.stat(), path.parent.stat()
+        try:
+            found = path.stat(), path.parent.stat()
+        except FileNotFoundError:
+            return False  # it was removed, but is open
     owners = {0, os.geteuid()}
     return all(one.st_uid in owners and not one.st_mode & stat.S_IWOTH for one in found)

@@ -4,15 +4,22 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio
 import pytest
 
 from client.trees import FILES, contents, make_tree
 from moments import just_before
+from ocipkg_async import ArtifactFile, Client, ClientOptions
 from ocipkg_async.content import MemoryStore, select_manifest
-from ocipkg_async.errors import AlreadyExistsError
+from ocipkg_async.errors import AlreadyExistsError, NotFoundError, StorageError
+from ocipkg_async.layout import Layout
 from ocipkg_async.package import pack, unpack, unpack_new
 from ocipkg_async.package.staging import PARTIAL, partials_folder
+from ocipkg_async.registry import TransferOptions
+from ocipkg_async.server import EmbeddedRegistry
 from ocipkg_async.spec import Manifest
+
+PATIENCE_S = 30.0
 
 
 @pytest.fixture
@@ -156,3 +163,42 @@ async def test_a_file_that_is_removed_while_it_is_replaced(
     await unpack(store, manifest, out, overwrite=True)
     assert done
     assert contents(out) == FILES
+
+
+@pytest.mark.parametrize("call", ["open", "stat"])
+@pytest.mark.parametrize("time", range(1, 5))
+async def test_a_layer_that_is_deleted_from_a_layout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, time: int
+) -> None:
+    layout = await Layout.open(tmp_path / "layout", create=True)
+    root = await pack(layout, [make_tree(tmp_path / "tree")])
+    manifest = await select_manifest(layout, root)
+    file = tmp_path / "layout/blobs/sha256" / manifest.layers[0].digest.encoded
+    done = just_before(monkeypatch, call, lambda p: p == str(file), file.unlink, time=time)
+    try:
+        await unpack(layout, manifest, tmp_path / "out")
+    except NotFoundError:
+        assert done
+        assert not (tmp_path / "out").exists()
+    else:
+        assert contents(tmp_path / "out") == FILES
+
+
+async def test_a_destination_that_is_removed_during_a_download(
+    embedded: EmbeddedRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends; the file that arrived is not looked for again and again."""
+    (tmp_path / "model").write_bytes(bytes(range(256)) * 5000)
+    out = tmp_path / "out"
+    make_tree(out, {"kept": b"kept"})
+    options = ClientOptions(transfer=TransferOptions(part_bytes=1 << 17))
+    async with Client(options) as client:
+        reference = f"{embedded.host}/team/model:v1"
+        file = ArtifactFile(path=tmp_path / "model", title="model")
+        await client.push_files(reference, [file])
+        done = just_before(
+            monkeypatch, "stat", lambda p: p.endswith(".journal"), lambda: shutil.rmtree(out)
+        )
+        with anyio.fail_after(PATIENCE_S), pytest.raises(StorageError):
+            await client.pull(reference, out)
+    assert done
