@@ -209,8 +209,7 @@ class _Saving:
             except IntegrityError:
                 await run_in_thread(file.discard)
                 raise
-            if found == wanted:
-                await run_in_thread(partial(file.publish, durable=durable))
+            if found == wanted and await run_in_thread(partial(file.publish, durable=durable)):
                 return
             if not inherited:
                 await run_in_thread(file.discard)
@@ -219,7 +218,8 @@ class _Saving:
                     expected=wanted,
                     actual=found,
                 )
-            # A journal may claim what a power failure lost, or somebody changed a file.
+            # A journal may claim what a power failure lost, or somebody changed a file, or removed
+            # the one that was found.
             await run_in_thread(file.forget)
 
     async def _fill(self) -> Digest:

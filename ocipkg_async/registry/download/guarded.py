@@ -114,6 +114,18 @@ def read_ours(place: Path, *, max_bytes: int) -> bytes:
         return bytes(data)
 
 
+def is_named(fd: int, place: Path) -> bool:
+    """Whether `place` still names the open file.
+
+    Raises:
+        OSError: as the system says it.
+    """
+    try:
+        return os.path.samestat(os.fstat(fd), place.lstat())
+    except FileNotFoundError:
+        return False
+
+
 def check_unchanged(fd: int, place: Path, size: int) -> None:
     """Make sure that `place` still names the open file, and that all of it is there.
 
@@ -121,10 +133,10 @@ def check_unchanged(fd: int, place: Path, size: int) -> None:
         StorageError: it does not, or another failure of the file system.
     """
     with storage_errors(f"examine {place}"):
-        opened, named = os.fstat(fd), place.lstat()
-    if not os.path.samestat(opened, named) or opened.st_size != size:
+        unchanged = is_named(fd, place) and os.fstat(fd).st_size == size
+    if not unchanged:
         raise StorageError(
-            f"{place} was changed or replaced meanwhile",
+            f"{place} was changed, replaced or removed meanwhile",
             hint="leave the hidden files of a running download alone, and run it again",
         )
 

@@ -107,7 +107,8 @@ class PartialFile:
     Attributes:
         found: the blob's final place holds a file of its size already: somebody finished while we
             waited, or was killed before tidying up. `read_into` reads that file; if it is right,
-            `publish` ends the matter, otherwise `forget` goes on with the unfinished file.
+            `publish` ends the matter, otherwise, and if it is gone by then, `forget` goes on with
+            the unfinished file.
         done: stretches ``[start, stop)`` that an earlier run wrote.
     """
 
@@ -202,11 +203,14 @@ class PartialFile:
             self._worthless = True
         self.done = ()
 
-    def publish(self, *, durable: bool) -> None:
+    def publish(self, *, durable: bool) -> bool:
         """Give the file, which was verified, its final name, and remove what lies beside it.
 
         Args:
             durable: flush file and folder to the disk.
+
+        Returns:
+            False, and nothing was done, if it was `found` and somebody removed it since.
 
         Raises:
             DiskFullError, StorageError: the file system refused.
@@ -218,6 +222,8 @@ class PartialFile:
             # As good as new, to those who remove what is old and not yet listed anywhere.
             with contextlib.suppress(OSError):
                 os.utime(place)
+            if self.found and not guarded.is_named(self._file.fd, place):
+                return False
             if durable:
                 os.fsync(self._file.fd)
             self._close()  # Windows renames no open file
@@ -226,6 +232,7 @@ class PartialFile:
             if durable:
                 sync_folder(self._path.parent)
         self._remove()
+        return True
 
     def discard(self) -> None:
         """Remove the unfinished file, its journal and lock. What has the final name stays."""

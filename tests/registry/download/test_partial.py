@@ -15,12 +15,15 @@ import pytest
 
 import peers
 from layout.samples import push_image
+from moments import just_before
 from ocipkg_async.content.files import STALE_PARTIAL_S
 from ocipkg_async.content.locks import file_lock
 from ocipkg_async.errors import DiskFullError, StorageError
 from ocipkg_async.layout import Layout
+from ocipkg_async.registry import TransferOptions
 from ocipkg_async.registry.download import journal
 from ocipkg_async.registry.download.partial import partial_file
+from ocipkg_async.server import EmbeddedRegistry
 from ocipkg_async.spec import Descriptor
 from registry.download.partials import (
     BLOB,
@@ -36,6 +39,7 @@ from registry.download.partials import (
     work,
     write,
 )
+from registry.driving import opened, push_blob
 
 
 @pytest.fixture
@@ -362,6 +366,48 @@ async def test_files_have_the_usual_mode(path: Path) -> None:
         assert (path.parent / JOURNAL).stat().st_mode & 0o7777 == 0o640
     finally:
         os.umask(umask)
+
+
+@pytest.mark.parametrize("call", ["utime", "stat"])
+async def test_what_was_found_and_is_removed_then_does_not_count_as_published(
+    path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_bytes(DATA)
+    async with partial_file(path, BLOB, resume=True) as file:
+        assert file.found
+        assert await read(file) == DATA
+        gone = just_before(monkeypatch, call, lambda p: p == str(path), path.unlink)
+        assert await work(file.publish, durable=False) is False
+        assert gone
+        await work(file.forget)
+        assert (file.found, file.done) == (False, ())
+        await finish(file)
+    assert names(path) == [path.name]
+    assert path.read_bytes() == DATA
+
+
+async def test_a_download_whose_blob_is_deleted_while_it_is_looked_at(
+    embedded: EmbeddedRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = TransferOptions(part_bytes=1 << 16)
+    async with opened(embedded.host, transfer=options) as repository:
+        descriptor, data = await push_blob(repository, 300_000)
+        file = tmp_path / "blob"
+        file.write_bytes(data)
+        gone = just_before(monkeypatch, "utime", lambda p: p == str(file), file.unlink)
+        assert await repository.download(descriptor, file)
+    assert gone
+    assert file.read_bytes() == data
+
+
+async def test_an_unfinished_file_that_somebody_removes(path: Path) -> None:
+    with pytest.raises(StorageError, match="removed meanwhile"):  # noqa: PT012 - the block fails
+        async with partial_file(path, BLOB, resume=True) as file:
+            await write(file, (0, SIZE))
+            path.with_name(PARTIAL).unlink()
+            await work(file.publish, durable=False)
+    assert path.name not in names(path)
 
 
 class TestFound:
