@@ -23,7 +23,7 @@ from ..content import (
 )
 from ..content.graph import MAX_NODES
 from ..content.reader import MAX_DOCUMENT_BYTES
-from ..errors import LimitExceededError, RegistryError, single_error
+from ..errors import LimitExceededError, NotFoundError, OCIError, RegistryError, single_error
 from ..events import Action, Finished, OnEvent, Planned, Skipped, Started, ignore
 from ..spec import Descriptor, Digest, Document, Index, media_types, parse_document
 from .sides import NotedSource, side
@@ -75,7 +75,7 @@ async def copy_graph(
         names: tags that the root gets at the destination.
         concurrency: pieces of content in flight.
         deep: look below documents that exist at the destination too, to repair a partial copy. A
-            registry that misses parts of a document that it has makes it so by itself.
+            destination that misses something when all is there makes it so by itself, once.
         foreign_layers: move non-distributable layers as well.
         max_document_bytes: largest manifest or index that is read.
         action: what the events call it.
@@ -87,8 +87,8 @@ async def copy_graph(
         OCIError: either side failed; a note says which.
     """
 
-    async def run(*, deep: bool) -> CopyReport:
-        copy = _Copy(
+    def copying(*, deep: bool) -> _Copy:
+        return _Copy(
             source,
             destination,
             concurrency,
@@ -98,20 +98,14 @@ async def copy_graph(
             action,
             on_event,
         )
-        with single_error():
-            await copy.read(root)
-            on_event(Planned(action=action, total=copy.total))
-            await copy.move_blobs()
-            await copy.move_documents(root, names)
-        return CopyReport(root=root, copied=tuple(copy.copied), skipped=tuple(copy.skipped))
 
+    copy = copying(deep=deep)
     try:
-        return await run(deep=deep)
-    except RegistryError as error:
-        # It has a document whose parts somebody removed: the partial copy is to be repaired.
-        if deep or "MANIFEST_BLOB_UNKNOWN" not in {detail.code for detail in error.details}:
+        return await copy.run(root, names)
+    except OCIError as error:
+        if not copy.lost_something(error):
             raise
-    return await run(deep=True)
+    return await copying(deep=True).run(root, names)
 
 
 @dataclass(slots=True)
@@ -129,6 +123,25 @@ class _Copy:
     present: set[Digest] = field(default_factory=set[Digest])
     copied: list[Descriptor] = field(default_factory=list[Descriptor])
     skipped: list[Descriptor] = field(default_factory=list[Descriptor])
+    naming: bool = False
+    """Everything is there, and gets its names."""
+
+    async def run(self, root: Descriptor, names: Sequence[str]) -> CopyReport:
+        """Do all of it."""
+        with single_error():
+            await self.read(root)
+            self.on_event(Planned(action=self.action, total=self.total))
+            await self.move_blobs()
+            await self.move_documents(root, names)
+        return CopyReport(root=root, copied=tuple(self.copied), skipped=tuple(self.skipped))
+
+    def lost_something(self, error: OCIError) -> bool:
+        """Whether the destination misses what it had, as it said: somebody removed it."""
+        if isinstance(error, RegistryError):
+            codes = {detail.code for detail in error.details}
+            if "MANIFEST_BLOB_UNKNOWN" in codes:
+                return True
+        return isinstance(error, NotFoundError) and self.naming
 
     @property
     def total(self) -> int:
@@ -236,6 +249,7 @@ class _Copy:
             first = rest.pop(0) if rest and isinstance(self.destination, TaggedPusher) else None
             await self._push(document.descriptor, BytesSource(document.raw), first)
         with side("destination"):
+            self.naming = True
             for name in rest:
                 await self.destination.tag(root, name)
 

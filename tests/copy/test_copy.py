@@ -3,7 +3,7 @@
 import gzip
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 import peers
+from moments import just_before
 from ocipkg_async.content import (
     BlobReader,
     BytesSource,
@@ -583,6 +584,59 @@ async def test_cancelled_at_any_point_it_leaves_nothing_named(
     left = [path for path in tmp_path.rglob("*") if path.name.startswith(".tmp")]
     assert not left
     assert not (tmp_path / "destination.tar").exists()
+
+
+class Removing(MemoryStore):
+    """A store that does something else before it is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before: list[Callable[[], Awaitable[None]]] = []
+
+    @asynccontextmanager
+    async def fetch(self, descriptor: Descriptor) -> AsyncIterator[BlobReader]:
+        while self.before and not descriptor.is_document:
+            await self.before.pop()()
+        async with super().fetch(descriptor) as reader:
+            yield reader
+
+
+@pytest.mark.parametrize("deep", [True, False])
+async def test_a_blob_that_the_destination_had_is_copied_when_it_is_gone(
+    embedded: EmbeddedRegistry, deep: bool
+) -> None:
+    source = Removing()
+    root = await push_image(source, 1000)
+    (large,) = root.layers
+    async with opened(embedded.host) as repository, opened(embedded.host) as other:
+        async with source.fetch(large) as reader:
+            await repository.push(large, BytesSource(await reader.read_all()))
+        source.before.append(lambda: other.delete(large))
+        report = await copy_graph(
+            source, repository, root.descriptor, names=["v1"], deep=deep, concurrency=1
+        )
+        assert not source.before
+        assert large in report.copied
+        assert await contents(repository, root.descriptor) == await contents(
+            source, root.descriptor
+        )
+
+
+@pytest.mark.parametrize("time", range(1, 5))
+async def test_a_document_that_the_destination_had_is_copied_when_it_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, time: int
+) -> None:
+    source = MemoryStore()
+    root = await push_tree(source)
+    layout = await Layout.open(tmp_path / "layout", create=True)
+    await copy_graph(source, layout, root.descriptor)
+    file = tmp_path / "layout/blobs/sha256" / root.digest.encoded
+    with monkeypatch.context() as patch:
+        # It is looked for before anything is copied, and again before it gets its name.
+        just_before(patch, "stat", lambda p: p == str(file), file.unlink, time=time)
+        await copy_graph(source, layout, root.descriptor, names=["v1"])
+    assert await contents(layout, root.descriptor) == await contents(source, root.descriptor)
+    assert await layout.resolve("v1") == root.descriptor
 
 
 async def test_a_copy_that_was_cancelled_is_finished_by_the_next(tmp_path: Path) -> None:
