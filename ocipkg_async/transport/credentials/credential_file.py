@@ -130,7 +130,7 @@ def _try_change(path: Path, change: Change) -> bool | None:
     """Change the file; None if somebody else is at it."""
     target = Path(os.path.realpath(path))
     # Renaming over a device would destroy it: /dev/null is a common way to say "no file".
-    if target.exists() and not target.is_file():
+    if not _is_replaceable(target):
         raise CredentialError(f"{path} is not a regular file", hint="choose another file")
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _lock(target) as held:
@@ -141,6 +141,14 @@ def _try_change(path: Path, change: Change) -> bool | None:
         if new is None:
             return False
         _replace(target, json.dumps(new, indent="\t").encode() + b"\n")
+        return True
+
+
+def _is_replaceable(target: Path) -> bool:
+    """Whether a path is a file, or nothing is there."""
+    try:
+        return stat.S_ISREG(target.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
         return True
 
 

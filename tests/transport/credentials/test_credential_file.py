@@ -13,6 +13,7 @@ import anyio
 import pytest
 from anyio import to_thread
 
+from moments import just_before
 from ocipkg_async.errors import CredentialError, StorageError
 from ocipkg_async.transport.credentials import credential_file
 from ocipkg_async.transport.credentials.credential_file import change_file, parse, read_file
@@ -310,3 +311,15 @@ async def test_reading_a_pipe_that_nobody_fills_can_be_cancelled(
             except OSError:
                 await anyio.sleep(0.01)
     assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize("nth", range(1, 4))
+async def test_a_file_that_is_removed_while_it_is_looked_at(
+    path: Path, monkeypatch: pytest.MonkeyPatch, nth: int
+) -> None:
+    write_json(path, {"old": 1})
+    real = os.path.realpath(path)
+    with monkeypatch.context() as patch:
+        just_before(patch, "stat", lambda p: p == real, path.unlink, time=nth)
+        assert await change_file(path, lambda old: {**old, "new": 2})
+    assert json.loads(path.read_text())["new"] == 2
