@@ -198,7 +198,7 @@ async def _sweep(folder: Path, *, now_s: float) -> None:
         with contextlib.suppress(StorageError, TimedOutError):
             lock = file.with_suffix(_LOCK)
             async with file_lock(lock, timeout_s=0):
-                await finish_in_thread(_unlink, file, lock)
+                await finish_in_thread(_unlink_old, file, lock, now_s)
 
 
 def _old(folder: Path, now_s: float) -> list[Path]:
@@ -206,11 +206,21 @@ def _old(folder: Path, now_s: float) -> list[Path]:
     found: list[Path] = []
     with contextlib.suppress(OSError):
         found += (
-            file
-            for file in folder.iterdir()
-            if _NAME.fullmatch(file.name) and now_s - file.lstat().st_mtime > KEPT_S
+            file for file in folder.iterdir() if _NAME.fullmatch(file.name) and _is_old(file, now_s)
         )
     return found
+
+
+def _unlink_old(file: Path, lock: Path, now_s: float) -> None:
+    """Remove a file that is still old under its lock: another push may have begun just now."""
+    with contextlib.suppress(OSError):
+        if _is_old(file, now_s):
+            _unlink(file)
+    _unlink(lock)
+
+
+def _is_old(file: Path, now_s: float) -> bool:
+    return now_s - file.lstat().st_mtime > KEPT_S
 
 
 def _unlink(*files: Path) -> None:

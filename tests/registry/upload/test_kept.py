@@ -14,10 +14,12 @@ import pytest
 from faulty.faults import CutUpload
 from faulty.proxy import FaultyProxy
 from faulty.when import When
+from moments import just_before
 from ocipkg_async.content import BytesSource, ByteStream
 from ocipkg_async.errors import StorageError, TooShortError, TransportError
 from ocipkg_async.events import Event, Warned
 from ocipkg_async.registry import TransferOptions
+from ocipkg_async.registry.upload.kept import kept_upload
 from ocipkg_async.server import EmbeddedRegistry
 from ocipkg_async.transport import Credential, StaticCredentials
 from registry.driving import blob, opened, push_blob, read, said, scripted, watched
@@ -318,6 +320,24 @@ async def test_what_nobody_went_on_with_is_removed_by_the_next_push(tmp_path: Pa
         await repository.push(descriptor, BytesSource(data))
     # The folder may be chosen, and hold what is none of ours.
     assert {file.name for file in tmp_path.iterdir()} == {f"{young}.upload", *foreign}
+
+
+async def test_what_another_push_begins_anew_is_not_removed_as_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / ("a" * 64 + ".upload")
+    other.write_bytes(b"{}")
+    os.utime(other, (1, 1))
+    # Found old; then another push takes it over, and ends before it is looked at again.
+    done = just_before(
+        monkeypatch, "open", lambda p: p.endswith("a.lock"), lambda: other.write_bytes(b"{new}")
+    )
+    async with kept_upload(
+        tmp_path, registry="r.example", repository="a/b", descriptor=blob(SIZE)[0]
+    ):
+        assert done
+    assert [file.name for file in tmp_path.iterdir()] == [other.name]
+    assert other.read_bytes() == b"{new}"
 
 
 async def test_a_session_that_a_mount_left_is_ended_where_an_earlier_one_goes_on(
