@@ -72,6 +72,10 @@ class Target:
             if _looks_like_archive(text):
                 return cls(kind="archive", path=_uncompressed(path))
         elif text and await anyio.Path(path).exists():
+            # It may have come, whole, since it was looked for.
+            found = await detect(path)
+            if found is not None:
+                return cls(kind=found, path=path)
             raise InvalidArgumentError(
                 f"{text} is neither an image layout nor an oci-archive",
                 hint="pack it first, or name what is inside it",

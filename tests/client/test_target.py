@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from client.trees import make_tree
+from moments import just_before
 from ocipkg_async import Client
 from ocipkg_async.client import Target
 from ocipkg_async.client.target import _looks_like_archive, _looks_like_path, _split_name
@@ -157,3 +158,20 @@ def test_windows_drives_are_no_separators() -> None:
 async def test_a_text_that_could_be_a_missing_path_is_a_guess(text: str, *, guessed: bool) -> None:
     target = await Target.parse(text)
     assert (target.kind, target.guessed) == ("registry", guessed)
+
+
+async def test_an_archive_that_comes_while_it_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Client() as client:
+        await client.pack([make_tree(tmp_path / "tree")], str(tmp_path / "made.tar"))
+    path = tmp_path / "wanted.tar"
+    done = just_before(
+        monkeypatch,
+        "stat",
+        lambda p: p == str(path),
+        lambda: (tmp_path / "made.tar").rename(path),
+        time=2,
+    )
+    assert await Target.parse(str(path)) == Target(kind="archive", path=path)
+    assert done
