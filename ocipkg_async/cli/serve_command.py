@@ -182,6 +182,8 @@ def _check_folder(folder: Path) -> None:
         if not folder.exists() or (folder / LOCK).exists():
             return
         files = sorted(one.name for one in folder.iterdir() if not one.is_dir())
+    if LOCK in files:
+        return  # another registry has just begun to serve it, which is told when this one begins
     if image_layout.INDEX in files or image_layout.MARKER in files:
         raise InvalidArgumentError(
             f"{folder} is an image layout, not a folder of layouts",

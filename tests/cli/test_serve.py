@@ -19,6 +19,9 @@ import pytest
 
 from cli.running import TIME_LIMIT_S, finish, run, start
 from client.trees import everything
+from moments import just_before
+from ocipkg_async.content.locks import lock_if_free
+from ocipkg_async.server.storage import LOCK
 from ocipkg_async.testing import run_registry
 from registries import HTPASSWD, PASSWORD, USERNAME, Certificates
 
@@ -295,3 +298,20 @@ def test_ipv6_and_no_requests_shown(tmp_path: Path) -> None:
     assert lines[0].endswith(f" at {url}; stop with Ctrl-C")
     assert lines[1].endswith(f"push '{url.removeprefix('http://')}/notes:v1' hello.txt")
     assert lines[2:] == [f"then open {url} in a browser"]
+
+
+def test_two_registries_that_begin_with_the_same_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second sees that the first serves it, not that the folder is something else."""
+    folder = tmp_path / "registry"
+    folder.mkdir()
+    with contextlib.ExitStack() as other:
+
+        def begin() -> None:
+            other.enter_context(lock_if_free(folder / LOCK))
+
+        done = just_before(monkeypatch, "scandir", lambda p: p == str(folder), begin)
+        result = run("serve", folder, "--port", "0", code=8)
+    assert done
+    assert "another registry serves" in result.stderr
