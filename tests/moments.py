@@ -3,7 +3,10 @@
 import builtins
 import io
 import os
+import shutil
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,11 @@ _ALSO: dict[str, tuple[tuple[Any, str], ...]] = {
     "rename": ((os, "rename"), (os, "replace")),
     "scandir": ((os, "scandir"), (os, "listdir")),
 }
+_COUNTED = (
+    *((os, name) for name in ("stat", "open", "link", "utime", "replace", "unlink", "mkdir")),
+    *((os, name) for name in ("scandir", "listdir")),
+    (io, "open"),
+)
 
 
 def just_before(
@@ -54,3 +62,46 @@ def just_before(
     for module, name in _ALSO.get(call, ((os, call),)):
         monkeypatch.setattr(module, name, watched(getattr(module, name)))
     return done
+
+
+class Remover:
+    """Removes a file or folder just before a call whose number is chosen, of those below `folder`."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self._turn = threading.Lock()
+        self._target: Path | None = None
+        self._left = -1
+        for module, name in _COUNTED:
+            monkeypatch.setattr(module, name, self._counting(getattr(module, name)))
+
+    def arm(self, target: Path, *, before: int) -> None:
+        """Remove `target` before the call with this number, from 0."""
+        self._left, self._target = before, target
+
+    def disarm(self) -> bool:
+        """Stop counting; return whether the target was removed."""
+        removed = self._target is None
+        self._target = None
+        return removed
+
+    def _counting(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any, **options: Any) -> Any:
+            if args and isinstance(args[0], (str, Path)):
+                self._count(str(args[0]))
+            return call(*args, **options)
+
+        return counted
+
+    def _count(self, path: str) -> None:
+        with self._turn:
+            if self._target is None or not path.startswith(str(self.folder)):
+                return
+            self._left -= 1
+            if self._left >= 0:
+                return
+            target, self._target = self._target, None
+        if target.is_dir():
+            shutil.rmtree(target)
+        else:
+            target.unlink(missing_ok=True)

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from layout.samples import index_of, layer, manifest, push, push_image
+from moments import Remover
 from ocipkg_async.content import BytesSource
 from ocipkg_async.errors import NotFoundError
 from ocipkg_async.layout import Layout
 from ocipkg_async.spec import Descriptor, Digest
 from ocipkg_async.spec.image_layout import blob_path
-from removing import Remover
 
 LOOSE, LOOSE_BYTES = layer("nobody lists it")
 LAYER, _ = layer("child")

@@ -7,9 +7,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from moments import Remover
 from ocipkg_async.server import EmbeddedRegistry
 from ocipkg_async.spec import EMPTY, Digest, Index
-from removing import Remover
 from server.driving import (
     REPOSITORY,
     Answer,
