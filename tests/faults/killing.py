@@ -31,6 +31,9 @@ SIZE = int(os.environ.get("OCIPKG_TEST_KILL_MIB", "32")) * MIB
 SEED = int(os.environ.get("OCIPKG_TEST_SEED", "0")) or int.from_bytes(os.urandom(4))
 LIMIT_S = 120.0
 _LATE_S = 0.05
+_LISTENING = "0A"
+_COMING = frozenset({"01", "03", "08"})
+"""States of connections that the server has yet to accept, whether or not their client has gone."""
 _WHILE_MOVING, _BEHIND = 0.7, 0.85
 
 Counts = Literal["rchar", "wchar"]
@@ -200,32 +203,42 @@ class Server:
     """A server process on loopback, found by its port.
 
     A handler may go on for a while when its connection was reset, and writes and logs until it ends.
-    Then it lets go of its socket. Take this when all have gone who were connected: it waits until
-    the server has noticed.
+    Then it lets go of its socket. It may not even have begun: the system accepts connections before
+    a busy server does. Take this when all have gone who were connected: it waits until the server
+    has noticed.
 
     Args:
         host: host and port.
     """
 
     def __init__(self, host: str) -> None:
-        port = f"{int(host.rpartition(':')[2]):04X}"
+        self._port = f"{int(host.rpartition(':')[2]):04X}"
 
         def own() -> list[tuple[str, str]]:
-            """State and inode of its sockets, but for those that only the kernel still knows."""
-            lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
-            found = ((w[3], w[9]) for w in lines if w[1].endswith(f":{port}"))
-            return [(state, inode) for state, inode in found if inode != "0"]
+            """Those of its sockets that are not only known to the kernel."""
+            return [(state, inode) for state, inode in self._known() if inode != "0"]
 
         wait_for(lambda: len(own()) == 1)
         ((state, inode),) = own()
-        assert state == "0A"
+        assert state == _LISTENING
         processes = (path for path in Path("/proc").iterdir() if path.name.isdecimal())
         (self._process,) = (p for p in processes if f"socket:[{inode}]" in _sockets(p))
         self._idle = len(_sockets(self._process))
 
     def wait(self) -> None:
-        """Wait until it has no connection."""
-        wait_for(lambda: len(_sockets(self._process)) <= self._idle)
+        """Wait until it has no connection, nor will get one that a client has made."""
+        wait_for(
+            # In this order: what is accepted in between is still found.
+            lambda: (
+                all(state not in _COMING for state, inode in self._known() if inode == "0")
+                and len(_sockets(self._process)) <= self._idle
+            )
+        )
+
+    def _known(self) -> list[tuple[str, str]]:
+        """Return state and inode of all connections; the inode is 0 where it is not the server's."""
+        lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+        return [(words[3], words[9]) for words in lines if words[1].endswith(f":{self._port}")]
 
 
 class ServedBytes:
