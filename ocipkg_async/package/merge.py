@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 
 from ..content.files import temp_name
-from ..errors import AlreadyExistsError, storage_errors
+from ..errors import AlreadyExistsError, StorageError, storage_errors
 from .entry_names import Parts
 from .folders import HAS_DESCRIPTORS, Folder, open_folder
 
@@ -51,6 +51,7 @@ def merge_tree(
         move = _Move(old, kept, overwrite=overwrite)
         try:
             move.all(new, old, ())
+            _check_stayed(source)
         except BaseException:
             move.undo()
             raise
@@ -71,6 +72,12 @@ def _check(new: Folder, old: Folder, *, overwrite: bool) -> None:
                 _check(opened.enter_context(new.child(name)), old_child, overwrite=overwrite)
         elif any(both) or not overwrite:
             raise in_the_way(old.path / name, mixed=any(both))
+
+
+def _check_stayed(source: Path) -> None:
+    """Miss what was removed together with `source`, before it was listed."""
+    if not source.is_dir():
+        raise StorageError(f"{source} was removed before all was moved", hint="run it again")
 
 
 def in_the_way(path: Path, *, mixed: bool = False) -> AlreadyExistsError:

@@ -98,6 +98,24 @@ async def test_a_destination_that_is_removed_while_it_is_looked_at(
     assert contents(out) == FILES
 
 
+async def test_what_was_unpacked_is_removed_before_it_is_in_place(
+    store: MemoryStore, manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is left to be moved, which is no success."""
+    out = tmp_path / "out"
+    out.mkdir()
+
+    def remove() -> None:
+        (tree,) = out.glob(".tmp-*/tree")
+        shutil.rmtree(tree)
+
+    done = just_before(monkeypatch, "open", lambda p: p.endswith("/backup"), remove)
+    with pytest.raises(StorageError, match="was removed"):
+        await unpack(store, manifest, out)
+    assert done
+    assert list(out.iterdir()) == []
+
+
 async def test_a_file_that_comes_where_a_folder_is_to_go(
     store: MemoryStore, manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
