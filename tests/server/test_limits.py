@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -117,8 +118,10 @@ async def test_connection_beyond_the_limit_takes_the_place_of_an_idle_one(start:
         await anyio.sleep(1.5)  # nobody needs their places
         await late.send(head("GET", "/v2/"))
         assert (await late.answer())[0] == 200
-        for waited in (half, idle):  # those that have had no request for longest
-            async with line(driver) as new:
+        # Each stays: the place of one that ended would be free, and nobody's be taken.
+        async with AsyncExitStack() as others:
+            for waited in (half, idle):  # those that have had no request for longest
+                new = await others.enter_async_context(line(driver))
                 await new.send(head("GET", "/v2/"))
                 assert (await new.answer())[0] == 200
                 assert await waited.rest() == b""
@@ -128,19 +131,27 @@ async def test_connection_beyond_the_limit_takes_the_place_of_an_idle_one(start:
 
 
 async def test_token_forms_of_nobody_known_keep_no_places(start: Start) -> None:
+    asked: list[str] = []
+
+    def note(_method: str, path: str) -> bool:
+        asked.append(path)
+        return False
+
     access = Access(users={"alice": "secret"}, tokens=True)
-    driver = await start(access=access, limits=Limits(connections=2))
+    faults = Faults(when=note)
+    driver = await start(access=access, limits=Limits(connections=2), faults=faults)
     await driver.session.close()
-    async with line(driver) as one, line(driver) as two:
-        for form in (one, two):
+    async with line(driver) as one, line(driver) as two, AsyncExitStack() as others:
+        for number, form in enumerate((one, two), start=1):
             await form.send(head("POST", "/token", "Content-Length: 100") + b"x")
-        for waited in (one, two):
-            async with line(driver) as new:
-                await new.send(head("GET", "/v2/"))
-                with anyio.fail_after(PATIENCE_S):
-                    assert (await new.answer())[0] == 401
-                    assert await waited.rest() == b""
-                await anyio.sleep(1.1)
+            await until(lambda number=number: asked.count("/token") >= number)
+        for waited in (one, two):  # in the order in which they came
+            new = await others.enter_async_context(line(driver))
+            await new.send(head("GET", "/v2/"))
+            with anyio.fail_after(PATIENCE_S):
+                assert (await new.answer())[0] == 401
+                assert await waited.rest() == b""
+            await anyio.sleep(1.1)
 
 
 _FEW_FILES = """
