@@ -106,6 +106,7 @@ async def test_a_small_blob_comes_in_one_piece(tmp_path: Path) -> None:
         assert files(tmp_path) == []
         assert server.log == []
         assert await read(repository, descriptor) == data
+        await server.settled()
         assert [one.headers.get("Range") for one in server.log] == [None]
 
 
