@@ -94,6 +94,7 @@ class Part:
         begun_s: when its bytes began to arrive, or None while nothing was answered.
         moved_s: when bytes arrived last.
         free_try: whether it may be asked for again at once, since a kept connection was stale.
+        beside: whether others were fetched at some time since it was asked for.
     """
 
     start: int
@@ -102,6 +103,7 @@ class Part:
     begun_s: float | None = None
     moved_s: float = 0.0
     free_try: bool = True
+    beside: bool = False
     begun_at: int = 0
 
     def age_s(self, now_s: float) -> float:
@@ -181,9 +183,15 @@ class RangePlan:
             self._todo.pop(0)
         else:
             self._todo[0] = (end, stop)
+        for other in self._active:
+            other.beside = True
         part = Part(start=start, stop=end, at=start)
         self._active.add(part)
         return part
+
+    def ask(self, part: Part) -> None:
+        """Note that a part is asked for, for the first time or again."""
+        part.beside = self.active > 1
 
     def answered(
         self, part: Part, status: int, headers: Mapping[str, str | None], *, now_s: float

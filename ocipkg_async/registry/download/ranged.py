@@ -200,7 +200,9 @@ class RangedDownload:
             part.free_try = False
             return True
         unwanted = isinstance(error, DeniedError | RateLimitedError)
-        if plan.active > 1 and (unwanted or failure_of(error).retryable):
+        # A refusal may be late: those that it was one too many beside may have all they want by now.
+        several = part.beside if unwanted else plan.active > 1
+        if several and (unwanted or failure_of(error).retryable):
             plan.pace.fewer(now_s, least=unwanted)
             return False
         transport = self._endpoint.transport
@@ -213,6 +215,7 @@ class RangedDownload:
         """Ask once for what is missing of a part, and take what comes."""
         pieces: list[bytes] = []
         stack = AsyncExitStack()
+        self._plan.ask(part)
         try:
             response = await self._ask(part, stack)
             if response is None:

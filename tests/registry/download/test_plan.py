@@ -274,3 +274,19 @@ def test_d32_the_right_content_range(value: str) -> None:
 def test_d32_any_other_content_range(value: str | None) -> None:
     with pytest.raises(ProtocolError):
         check_content_range(value, first=5, last=9, size=10)
+
+
+def test_a_part_knows_whether_others_were_fetched_since_it_was_asked_for() -> None:
+    made, probe = proven(100 * MIB)
+    made.ask(probe)
+    assert not probe.beside
+    others = take_all(made)
+    for part in others:
+        made.ask(part)
+    for part in (probe, *others[:-1]):
+        finish(made, part)
+    late = others[-1]
+    assert made.active == 1
+    assert late.beside
+    made.ask(late)
+    assert not late.beside

@@ -406,6 +406,32 @@ async def test_a_server_that_takes_one_connection_gets_one(get: Get, status: int
     assert refused <= CONNECTIONS
 
 
+@pytest.mark.parametrize("status", [403, 429])
+async def test_a_refusal_may_come_when_the_others_have_ended(get: Get, status: int) -> None:
+    """The part was one too many when it was asked for; alone it is not."""
+    descriptor, data = blob(SIZE)
+    refused, missing, others_ended = "", SIZE, anyio.Event()
+
+    async def late(seen: Seen) -> Answer:
+        nonlocal refused, missing
+        answer = part_of(data, seen)
+        assert isinstance(answer.body, bytes)
+        missing -= len(answer.body)
+        if missing == 0:
+            others_ended.set()
+        if not refused and missing + len(answer.body) < SIZE:  # not the first of all
+            refused = seen.headers["Range"]
+            await others_ended.wait()
+            await anyio.sleep(0.05)  # as a rule they have arrived by then; it is right if not, too
+            missing += len(answer.body)
+            return web.Response(status=status)
+        return answer
+
+    async with serve(late) as server, opened(server.host, transfer=RANGED) as repository:
+        assert await get(repository, descriptor) == data
+    assert [one.headers["Range"] for one in server.seen].count(refused) == 2
+
+
 async def test_another_etag_between_parts_fetches_it_whole(get: Get) -> None:
     descriptor, data = blob(SIZE)
     count = 0
