@@ -47,6 +47,13 @@ async def client(tmp_path: Path, events: list[Event]) -> AsyncIterator[Client]:
 
 
 @pytest.fixture
+async def later(tmp_path: Path) -> AsyncIterator[Client]:
+    """A client with the same store and no connection that was used before."""
+    async with Client(ClientOptions(store=tmp_path / "store", transport=ONE_TRY)) as client:
+        yield client
+
+
+@pytest.fixture
 async def elsewhere(tmp_path: Path) -> AsyncIterator[Client]:
     """A client with a store of its own, as on another machine."""
     options = ClientOptions(store=tmp_path / "elsewhere", transport=ONE_TRY)
@@ -250,7 +257,7 @@ async def test_store_with_another_digest_is_used(
     )
 
 
-async def test_registry_that_is_down(client: Client, pack: Pack, file: Path) -> None:
+async def test_registry_that_is_down(client: Client, later: Client, pack: Pack, file: Path) -> None:
     async with EmbeddedRegistry() as running:
         one, two = ref(running.host), ref(running.host, "v2")
         for reference in (one, two):
@@ -260,14 +267,14 @@ async def test_registry_that_is_down(client: Client, pack: Pack, file: Path) -> 
         await pack(one, "new")
         newer = await client.lock([one], file.with_name("newer.lock"))
     with pytest.raises(ConnectError) as caught:
-        await client.get(one)
+        await later.get(one)
     assert f"{one} is installed: --offline uses it" in (caught.value.hint or "")
     for reference, lock in ((two, None), (two, file), (one, newer)):
         with pytest.raises(ConnectError) as caught:
-            await client.get(reference, lock=lock)
+            await later.get(reference, lock=lock)
         assert "--offline" not in (caught.value.hint or "")
     with pytest.raises(NotFoundError, match="v2 is not installed") as missing:
-        await client.get(two, platform="linux/amd64", offline=True)
+        await later.get(two, platform="linux/amd64", offline=True)
     assert missing.value.hint == (
         f"install it once with a connection: ocipkg-async get {two} --platform linux/amd64"
     )
