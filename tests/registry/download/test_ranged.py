@@ -445,7 +445,8 @@ async def test_another_etag_between_parts_fetches_it_whole(get: Get) -> None:
 
     async with serve(changing) as server, opened(server.host, transfer=RANGED) as repository:
         assert await get(repository, descriptor) == data
-    assert server.seen[-1].headers.get("Range") is None
+    # Not always last: parts that were given up may have been asked for, and reach the server later.
+    assert [one.headers.get("Range") for one in server.seen].count(None) == 1
 
 
 @pytest.mark.parametrize("readers", [1, 4])
