@@ -33,20 +33,22 @@ def check_layout(path: Path, *, needs_marker: bool) -> None:
         StorageError: it cannot be read.
     """
     with storage_errors(f"read {path}"):
-        if not path.exists():
-            raise NotFoundError(f"there is no image layout at {path}")
-        if not path.is_dir():
+        try:
+            is_folder = stat.S_ISDIR(path.stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise NotFoundError(f"there is no image layout at {path}") from error
+        if not is_folder:
             raise InvalidLayoutError(
                 f"{path} is not a folder", hint="an archive is written oci-archive:FILE"
             )
-        marker = path / MARKER
-        if marker.exists():
-            check_marker(read_small(marker, max_bytes=_MAX_MARKER_BYTES))
-        elif needs_marker or not (path / INDEX).exists():
-            raise InvalidLayoutError(
-                f"{path} is not an image layout: it has no {MARKER} file",
-                hint="choose a layout, or a new or empty folder",
-            )
+        try:
+            check_marker(read_small(path / MARKER, max_bytes=_MAX_MARKER_BYTES))
+        except FileNotFoundError as error:
+            if needs_marker or not (path / INDEX).exists():
+                raise InvalidLayoutError(
+                    f"{path} is not an image layout: it has no {MARKER} file",
+                    hint="choose a layout, or a new or empty folder",
+                ) from error
         if not (path / INDEX).exists():
             raise InvalidLayoutError(f"{path} is not an image layout: it has no {INDEX}")
 
