@@ -5,7 +5,7 @@ import json
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -138,6 +138,16 @@ async def serve_raw(*scripts: Script, limit: int = 1 << 16) -> AsyncIterator[Raw
 async def read_head(reader: asyncio.StreamReader) -> bytes:
     """Read a request as far as its body."""
     return await reader.readuntil(b"\r\n\r\n")
+
+
+async def until_hung_up(reader: asyncio.StreamReader) -> bytes:
+    """Wait until the client ends the connection; return what came.
+
+    Its system resets one that ends before all was read, which takes what came here, too.
+    """
+    with suppress(ConnectionResetError):
+        return await reader.read()
+    return b""
 
 
 def saying(*pieces: bytes) -> Script:

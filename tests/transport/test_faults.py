@@ -21,7 +21,18 @@ from ocipkg_async.errors import (
 from ocipkg_async.events import Event, Retrying
 from ocipkg_async.transport import Request, Response, RetryPolicy, Transport
 from server.lines import until
-from transport.servers import get, nobody, ok, quick, read_head, saying, serve, serve_raw, text
+from transport.servers import (
+    get,
+    nobody,
+    ok,
+    quick,
+    read_head,
+    saying,
+    serve,
+    serve_raw,
+    text,
+    until_hung_up,
+)
 
 
 async def read_to_end(response: Response, received: list[bytes]) -> None:
@@ -291,7 +302,7 @@ async def test_cancelling_at_any_stage_leaves_nothing(stage: str) -> None:
         elif stage == "body":
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nx")
         reached.set()
-        ended.append(await reader.read())
+        ended.append(await until_hung_up(reader))
 
     reached = asyncio.Event()
     ended: list[bytes] = []
@@ -319,7 +330,7 @@ async def test_leaving_the_transport_closes_its_connections() -> None:
     async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_head(reader)
         writer.write(ok())
-        ended.append(await reader.read())
+        ended.append(await until_hung_up(reader))
 
     ended: list[bytes] = []
     async with serve_raw(keep) as server:
@@ -351,7 +362,7 @@ async def test_leaving_an_answer_unread_closes_its_connection() -> None:
     async def big(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_head(reader)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n" + b"x" * 1000)
-        ended.append(await reader.read())
+        ended.append(await until_hung_up(reader))
 
     ended: list[bytes] = []
     async with serve_raw(big) as server, Transport() as transport:

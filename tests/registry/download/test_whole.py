@@ -23,7 +23,18 @@ from ocipkg_async.spec import EMPTY, Descriptor
 from ocipkg_async.transport import RetryPolicy
 from registries import RunningRegistry
 from registry.driving import blob, opened, push_blob, read, watched
-from transport.servers import Answer, Script, Seen, ok, read_head, saying, serve, serve_raw, text
+from transport.servers import (
+    Answer,
+    Script,
+    Seen,
+    ok,
+    read_head,
+    saying,
+    serve,
+    serve_raw,
+    text,
+    until_hung_up,
+)
 
 SIZE = 300_000
 
@@ -276,7 +287,7 @@ async def test_cancelling_a_download_leaves_no_connection() -> None:
         writer.write(ok(data)[:1000])
         await writer.drain()
         stuck.set()
-        assert await reader.read() == b""  # until the client hangs up
+        assert await until_hung_up(reader) == b""
         hung_up.set()
 
     async with serve_raw(script) as server, opened(server.host) as repository:
