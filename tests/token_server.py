@@ -16,6 +16,8 @@ import jwt
 import trustme
 from aiohttp import BasicAuth, web
 
+from accepting import serving
+
 __all__ = ["ISSUER", "SERVICE", "TokenRequest", "TokenServer", "new_authority"]
 
 SERVICE = "test-registry"
@@ -90,16 +92,9 @@ class TokenServer:
         app = web.Application()
         app.router.add_get("/token", self._get)
         app.router.add_post("/token", self._post)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        try:
-            site = web.TCPSite(runner, "127.0.0.1", 0)
-            await site.start()
-            host, port = runner.addresses[0][:2]
-            self.realm = f"http://{host}:{port}/token"
+        async with serving(web.AppRunner(app, access_log=None)) as port:
+            self.realm = f"http://127.0.0.1:{port}/token"
             yield self
-        finally:
-            await runner.cleanup()
 
     async def _get(self, request: web.Request) -> web.Response:
         username, allowed = None, True

@@ -3,9 +3,11 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Self
 from urllib.parse import urlsplit
+
+from accepting import streaming
 
 from .amending import Amender, Sticky, parse_range
 from .exchange import Exchange, Made
@@ -61,8 +63,7 @@ class FaultyProxy:
         self._gone: set[str] = set()
         self._storage = Storage()
         self._busy: Counter[str] = Counter()
-        self._servers: list[asyncio.Server] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._listening = AsyncExitStack()
         self._idle = asyncio.Event()
         self._idle.set()
         self.host = ""
@@ -119,35 +120,25 @@ class FaultyProxy:
         async def storage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await self._accept(reader, writer, storage=True)
 
-        try:
+        ports: list[int] = []
+        async with self._listening as listening:
             for accept, at in ((registry, port), (storage, 0)):
-                server = await asyncio.start_server(accept, host, at, limit=MAX_HEAD_BYTES)
-                self._servers.append(server)
-        except BaseException:
-            await self._close()
-            raise
-        ports = [server.sockets[0].getsockname()[1] for server in self._servers]
+                ports.append(
+                    await listening.enter_async_context(
+                        streaming(accept, host=host, port=at, limit=MAX_HEAD_BYTES)
+                    )
+                )
+            self._listening = listening.pop_all()
         self.host = f"{host}:{ports[0]}"
         self.storage_host = f"{self._storage_name}:{ports[1]}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._close()
-
-    async def _close(self) -> None:
-        for server in self._servers:
-            server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.sleep(0)  # transports close in the next turn of the loop
+        await self._listening.aclose()
 
     async def _accept(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, storage: bool
     ) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         self.connections += 1
         self.open += 1
         self._idle.clear()
@@ -166,7 +157,6 @@ class FaultyProxy:
             self.open -= 1
             if not self.open:
                 self._idle.set()
-            self._tasks.discard(task)
             client.line.close()
 
     def _line(self, writer: asyncio.StreamWriter) -> Line:

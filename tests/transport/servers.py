@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
+from accepting import serving, streaming
 from ocipkg_async.transport import Credential, Request, RetryPolicy, TransportOptions
 
 
@@ -62,16 +63,10 @@ async def serve(handler: Handler, *, tls: ssl.SSLContext | None = None) -> Async
         made = handler(seen)
         return made if isinstance(made, web.StreamResponse) else await made
 
-    runner = web.ServerRunner(web.Server(answer), shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
-        await site.start()
-        port: int = runner.addresses[0][1]
-        server = Server(port, "https" if tls else "http")
+    server = Server(0, "https" if tls else "http")
+    async with serving(web.ServerRunner(web.Server(answer), shutdown_timeout=0.1), tls=tls) as port:
+        server.port = port
         yield server
-    finally:
-        await runner.cleanup()
 
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -106,12 +101,8 @@ def nobody() -> Iterator[RawServer]:
 async def serve_raw(*scripts: Script, limit: int = 1 << 16) -> AsyncIterator[RawServer]:
     """Run one script for each connection in turn; the last one for all that follow."""
     server = RawServer()
-    tasks: set[asyncio.Task[None]] = set()
 
     async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
         script = scripts[min(server.connections, len(scripts) - 1)]
         server.connections += 1
         try:
@@ -120,19 +111,9 @@ async def serve_raw(*scripts: Script, limit: int = 1 << 16) -> AsyncIterator[Raw
             pass
         finally:
             server.closed += 1
-            tasks.discard(task)
-            writer.close()
 
-    listening = await asyncio.start_server(run, "127.0.0.1", 0, limit=limit)
-    server.port = listening.sockets[0].getsockname()[1]
-    try:
+    async with streaming(run, limit=limit) as server.port:
         yield server
-    finally:
-        listening.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0)
 
 
 async def read_head(reader: asyncio.StreamReader) -> bytes:

@@ -6,6 +6,7 @@ import anyio
 import pytest
 from aiohttp import web
 
+from accepting import serving
 from ocipkg_async.errors import (
     ClosedError,
     DeniedError,
@@ -197,17 +198,12 @@ async def test_d03_an_endless_error_body_is_cut() -> None:
         return response
 
     runner = web.ServerRunner(web.Server(endless), shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host = f"127.0.0.1:{runner.addresses[0][1]}"
-        async with Transport() as transport:
-            request = Request(method="GET", url=f"http://{host}/", registry=host)
-            with pytest.raises(RegistryError) as caught:
-                await transport.fetch(request, max_bytes=1 << 20)
-        assert len(str(caught.value)) < 1000
-    finally:
-        await runner.cleanup()
+    async with serving(runner) as port, Transport() as transport:
+        host = f"127.0.0.1:{port}"
+        request = Request(method="GET", url=f"http://{host}/", registry=host)
+        with pytest.raises(RegistryError) as caught:
+            await transport.fetch(request, max_bytes=1 << 20)
+    assert len(str(caught.value)) < 1000
 
 
 async def test_d05_temporary_errors_are_repeated_and_counted() -> None:
