@@ -19,7 +19,7 @@ from ocipkg_async.errors import (
     TooShortError,
     UnauthorizedError,
 )
-from ocipkg_async.transport import Body, Credential, Request, Transport
+from ocipkg_async.transport import Body, Credential, Request, RetryPolicy, Transport
 from transport.servers import (
     RawServer,
     Server,
@@ -133,8 +133,8 @@ async def test_d69_a_body_that_was_not_touched_may_be_tried_again() -> None:
 
 
 @pytest.mark.parametrize("known", [True, False])
-@pytest.mark.parametrize("close", [True, False])
-async def test_an_early_error_is_reported_and_not_the_broken_pipe(known: bool, close: bool) -> None:
+@pytest.mark.parametrize("end", ["none", "of answers", "reset"])
+async def test_an_early_error_is_reported_and_not_the_broken_pipe(known: bool, end: str) -> None:
     """The server answers after the headers and never reads the body."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -143,15 +143,19 @@ async def test_an_early_error_is_reported_and_not_the_broken_pipe(known: bool, c
             b"HTTP/1.1 403 Forbidden\r\nContent-Length: 4\r\nConnection: close\r\n\r\nquit"
         )
         await writer.drain()
-        if not close:
+        if end == "of answers":
+            writer.write_eof()
+        if end != "reset":
             await asyncio.sleep(60)
 
     body = Counted(DATA * 8, size=len(DATA) * 8 if known else None)
-    async with serve_raw(script) as server, Transport(quick()) as transport:
+    # A reset may come before the client has looked at the answer, and takes it away.
+    options = quick(retry=RetryPolicy(attempts=1000, first_wait_s=0.001, longest_wait_s=0.001))
+    async with serve_raw(script) as server, Transport(options) as transport:
         with anyio.fail_after(60), pytest.raises(DeniedError, match="quit"):
             await transport.fetch(put(server, body), max_bytes=1)
-    assert server.connections == 1
-    assert (body.opened, body.closed) == (1, 1)
+    assert server.connections == body.opened == 1 or end == "reset"
+    assert body.opened == body.closed
 
 
 async def test_an_answer_before_the_end_of_a_body_never_completes_the_request() -> None:
@@ -200,6 +204,7 @@ async def test_an_early_refusal_gets_the_body_again_if_it_can(status: int) -> No
         await read_head(reader)
         writer.write(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % status)
         await writer.drain()
+        await asyncio.sleep(60)  # to close now is a reset, which may take the answer away
 
     async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_head(reader)

@@ -160,17 +160,19 @@ async def test_a_reset_while_the_body_comes_is_an_error() -> None:
         await read_head(reader)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
         await writer.drain()
-        await asyncio.sleep(0.05)
+        await answered.wait()
         writer.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0"
         )
         writer.transport.abort()
 
+    answered = asyncio.Event()
     async with (
         serve_raw(reset) as server,
         Transport(quick()) as transport,
         transport.send(get(server)) as response,
     ):
+        answered.set()
         with pytest.raises(TransportError):
             await response.body.read(10)
 
