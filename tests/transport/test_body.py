@@ -202,7 +202,7 @@ async def test_an_answer_before_the_end_of_a_body_never_completes_the_request() 
 async def test_an_early_refusal_gets_the_body_again_if_it_can(status: int) -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_head(reader)
-        writer.write(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % status)
+        writer.write(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status)
         await writer.drain()
         await asyncio.sleep(60)  # to close now is a reset, which may take the answer away
 
