@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from client.trees import FILES, contents, everything, make_tree
+from client.trees import FILES, contents, everything
 from ocipkg_async.content import BytesSource, MemoryStore, fetch_bytes, select_manifest
 from ocipkg_async.errors import InvalidDocumentError, LimitExceededError, NotFoundError
-from ocipkg_async.package import UnpackLimits, pack
+from ocipkg_async.package import UnpackLimits
 from ocipkg_async.package.listing import ListedFolder
 from ocipkg_async.spec import (
     EMPTY,
@@ -26,21 +26,6 @@ from ocipkg_async.store.receipts import Receipt, Receipts
 from package import raw_tar as raw
 
 NAME = Reference.parse("example.org/pkg:v1")
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> LocalStore:
-    return await LocalStore.open(tmp_path / "store")
-
-
-@pytest.fixture
-async def source() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
-async def root(source: MemoryStore, tmp_path: Path) -> Descriptor:
-    return await pack(source, [make_tree(tmp_path / "tree")])
 
 
 async def documents_alone(source: MemoryStore, root: Descriptor) -> MemoryStore:

@@ -44,21 +44,6 @@ NAME = Reference.parse("example.org/pkg:v1")
 OTHER = Reference.parse("example.org/other:v1")
 
 
-@pytest.fixture
-async def store(tmp_path: Path) -> LocalStore:
-    return await LocalStore.open(tmp_path / "store")
-
-
-@pytest.fixture
-async def source() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
-async def root(source: MemoryStore, tmp_path: Path) -> Descriptor:
-    return await pack(source, [make_tree(tmp_path / "tree")])
-
-
 def blobs(store: LocalStore) -> list[str]:
     return sorted(path.name for path in (store.path / "layout/blobs/sha256").iterdir())
 

@@ -17,11 +17,6 @@ from ocipkg_async.store import LocalStore, Package
 DAY_S = 24 * 3600.0
 
 
-@pytest.fixture
-async def store(tmp_path: Path) -> LocalStore:
-    return await LocalStore.open(tmp_path / "store")
-
-
 async def install(store: LocalStore, folder: Path, name: str) -> Package:
     source = MemoryStore()
     root = await pack(source, [make_tree(folder / name, {**FILES, "name": name.encode()})])

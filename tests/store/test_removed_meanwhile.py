@@ -21,16 +21,6 @@ OTHER = Reference.parse("example.org/pkg:v2")
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> LocalStore:
-    return await LocalStore.open(tmp_path / "store")
-
-
-@pytest.fixture
-async def source() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
 async def root(source: MemoryStore, tmp_path: Path) -> Descriptor:
     tree = make_tree(tmp_path / "tree")
     (tree / "link").symlink_to("bin/run")
