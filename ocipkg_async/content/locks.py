@@ -64,7 +64,7 @@ def _open_and_try(path: Path, *, shared: bool) -> int | None:
         fd = os.open(path, flags, 0o666)
         try:
             locked = _try_lock(fd, shared=shared)
-            if locked and _is_named(fd, path):
+            if locked and is_named(fd, path):
                 return fd
         except BaseException:
             os.close(fd)
@@ -75,10 +75,14 @@ def _open_and_try(path: Path, *, shared: bool) -> int | None:
     return None
 
 
-def _is_named(fd: int, path: Path) -> bool:
-    """Whether `path` is still the file that was opened."""
+def is_named(fd: int, path: Path) -> bool:
+    """Whether `path` still names the open file, and not by a link.
+
+    Raises:
+        OSError: as the system says it.
+    """
     try:
-        return os.path.samestat(os.fstat(fd), os.stat(path))  # noqa: PTH116 - beside fstat
+        return os.path.samestat(os.fstat(fd), path.lstat())
     except FileNotFoundError:
         return False
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...content.files import PARTIAL_PREFIX
+from ...content.locks import is_named
 from ...errors import StorageError, storage_errors
 from ...spec import Digest
 
@@ -112,18 +113,6 @@ def read_ours(place: Path, *, max_bytes: int) -> bytes:
         while piece := file.read(max_bytes - len(data)):
             data += piece
         return bytes(data)
-
-
-def is_named(fd: int, place: Path) -> bool:
-    """Whether `place` still names the open file.
-
-    Raises:
-        OSError: as the system says it.
-    """
-    try:
-        return os.path.samestat(os.fstat(fd), place.lstat())
-    except FileNotFoundError:
-        return False
 
 
 def check_unchanged(fd: int, place: Path, size: int) -> None:

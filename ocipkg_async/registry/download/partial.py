@@ -35,7 +35,7 @@ from ...content.files import (
     temp_name,
     write_all,
 )
-from ...content.locks import excludes, file_lock
+from ...content.locks import excludes, file_lock, is_named
 from ...errors import DiskFullError, StorageError, storage_errors
 from ...spec import Descriptor
 from . import guarded, journal
@@ -222,7 +222,7 @@ class PartialFile:
             # As good as new, to those who remove what is old and not yet listed anywhere.
             with contextlib.suppress(OSError):
                 os.utime(place)
-            if self.found and not guarded.is_named(self._file.fd, place):
+            if self.found and not is_named(self._file.fd, place):
                 return False
             if durable:
                 os.fsync(self._file.fd)
